@@ -1,0 +1,190 @@
+//! From flat fields to a client frame that holds only what PROTOCOL.md allows.
+
+use crate::address::{Address, is_token_name};
+use crate::base64_text;
+use crate::client::{ClientFrame, Headers, Lane, Point, Position, Qos, ReceiptMode, Resume, Rewind, Send};
+use crate::error::{ErrorCode, FrameError};
+use crate::limit;
+use crate::payload::Payload;
+use crate::text::Text;
+use crate::topic::is_pattern;
+use crate::wire::{WireClient, WirePayload};
+
+type Refusal<'a> = (ErrorCode, Text<'a>);
+
+/// Understands a client frame.
+pub(crate) fn client_frame<'a, P: WirePayload<'a>>(
+    wire: WireClient<'a, P>,
+) -> Result<ClientFrame<'a>, FrameError<'a>> {
+    let id = wire.id;
+    let is_send = &*wire.kind == "send";
+    understand(wire).map_err(|(code, what)| FrameError { id, is_send, code, what })
+}
+
+fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientFrame<'a>, Refusal<'a>> {
+    match &*wire.kind {
+        "send" => send(wire).map(ClientFrame::Send),
+        "pong" => Ok(ClientFrame::Pong),
+        "ping" => Ok(ClientFrame::Ping { id: command_id(wire.id)? }),
+        "ack" => Ok(ClientFrame::Ack(Position {
+            stream: required(wire.stream, "stream")?,
+            epoch: required(wire.epoch, "epoch")?,
+            seq: required(wire.seq, "seq")?,
+        })),
+        "credit" => Ok(ClientFrame::Credit {
+            messages: required(wire.messages, "messages")?,
+            bytes: required(wire.bytes, "bytes")?,
+        }),
+        "subscribe" => Ok(ClientFrame::Subscribe {
+            id: command_id(wire.id)?,
+            topic: pattern(wire.topic)?,
+            qos: qos(wire.qos)?,
+            rewind: match wire.rewind.map(|rewind| (rewind.last, rewind.since_ms)) {
+                None => None,
+                Some((Some(count), None)) => Some(Rewind::Last(count)),
+                Some((None, Some(time))) => Some(Rewind::SinceMs(time)),
+                Some(_) => return Err(invalid("rewind")),
+            },
+            from: wire.from.map(|from| Point { epoch: from.epoch, seq: from.seq }),
+        }),
+        "unsubscribe" => {
+            Ok(ClientFrame::Unsubscribe { id: command_id(wire.id)?, topic: pattern(wire.topic)? })
+        }
+        "hello" => hello(wire),
+        "auth" => Ok(ClientFrame::Auth { id: command_id(wire.id)?, token: token(wire.token)? }),
+        "bye" => Ok(ClientFrame::Bye),
+        _ => Err((ErrorCode::UnknownFrame, shortened(wire.kind))),
+    }
+}
+
+fn hello<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientFrame<'a>, Refusal<'a>> {
+    let resume = wire.resume.map(|resume| Resume {
+        ticket: resume.ticket,
+        streams: resume
+            .streams
+            .0
+            .into_iter()
+            .map(|position| Position { stream: position.stream, epoch: position.epoch, seq: position.seq })
+            .collect(),
+    });
+    if wire.client.as_ref().is_some_and(|client| client.len() > limit::CLIENT_NAME_BYTES_MAX) {
+        return Err((ErrorCode::TooLarge, "client".into()));
+    }
+    let token = wire.token.map(|text| token(Some(text))).transpose()?;
+    Ok(ClientFrame::Hello { id: command_id(wire.id)?, token, client: wire.client, resume })
+}
+
+fn send<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<Send<'a>, Refusal<'a>> {
+    Ok(Send {
+        id: command_id(wire.id)?,
+        to: address(required(wire.to, "to")?, "to")?,
+        payload: payload(wire.payload, wire.payload_b64)?,
+        qos: qos(wire.qos)?,
+        receipt: match wire.receipt.as_deref() {
+            None | Some("failure") => ReceiptMode::Failure,
+            Some("none") => ReceiptMode::None,
+            Some("all") => ReceiptMode::All,
+            Some(_) => return Err(invalid("receipt")),
+        },
+        mid: token_name(wire.mid, "mid")?,
+        reply_to: wire.reply_to.map(|text| address(text, "reply_to")).transpose()?,
+        correlation_id: token_name(wire.correlation_id, "correlation_id")?,
+        deadline_ms: lifetime(wire.deadline_ms, "deadline_ms")?,
+        ttl_ms: lifetime(wire.ttl_ms, "ttl_ms")?,
+        lane: lane(wire.lane.as_deref())?,
+        key: token_name(wire.key, "key")?,
+        headers: headers(wire.headers.map(|headers| headers.0).unwrap_or_default())?,
+        counter: wire.counter,
+    })
+}
+
+/// The payload of the one field that is given.
+pub(crate) fn payload<'a, P: WirePayload<'a>>(
+    value: Option<P>,
+    base64: Option<Text<'a>>,
+) -> Result<Payload<'a>, Refusal<'a>> {
+    match (value, base64) {
+        (None, None) => Ok(Payload::NULL),
+        (Some(value), None) => value.into_payload().ok_or_else(|| invalid("payload")),
+        (None, Some(text)) => base64_text::decode(&text)
+            .map(|bytes| Payload::Bytes(bytes.into()))
+            .ok_or_else(|| invalid("payload_b64")),
+        (Some(_), Some(_)) => Err(invalid("payload_b64")),
+    }
+}
+
+pub(crate) fn lane<'a>(name: Option<&str>) -> Result<Lane, Refusal<'a>> {
+    match name {
+        None | Some("normal") => Ok(Lane::Normal),
+        Some("high") => Ok(Lane::High),
+        Some(_) => Err(invalid("lane")),
+    }
+}
+
+fn address<'a>(text: Text<'a>, field: &'static str) -> Result<Address<'a>, Refusal<'a>> {
+    Address::parse(text.0).ok_or((ErrorCode::InvalidAddress, field.into()))
+}
+
+fn pattern(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
+    let text = required(text, "topic")?;
+    if is_pattern(&text) { Ok(text) } else { Err((ErrorCode::InvalidAddress, "topic".into())) }
+}
+
+fn token(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
+    let text = required(text, "token")?;
+    if text.len() > limit::TOKEN_BYTES_MAX { Err((ErrorCode::TooLarge, "token".into())) } else { Ok(text) }
+}
+
+fn token_name<'a>(text: Option<Text<'a>>, field: &'static str) -> Result<Option<Text<'a>>, Refusal<'a>> {
+    match text {
+        Some(text) if !is_token_name(&text) => Err(invalid(field)),
+        text => Ok(text),
+    }
+}
+
+fn lifetime<'a>(value: Option<u64>, field: &'static str) -> Result<Option<u64>, Refusal<'a>> {
+    match value {
+        Some(ms) if ms > limit::TTL_MS_MAX => Err(invalid(field)),
+        value => Ok(value),
+    }
+}
+
+fn headers(headers: Headers<'_>) -> Result<Headers<'_>, Refusal<'_>> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > limit::HEADERS_BYTES_MAX {
+        return Err((ErrorCode::TooLarge, "headers".into()));
+    }
+    Ok(headers)
+}
+
+fn qos<'a>(value: Option<u64>) -> Result<Qos, Refusal<'a>> {
+    match value {
+        None | Some(0) => Ok(Qos::AtMostOnce),
+        Some(1) => Ok(Qos::AtLeastOnce),
+        Some(_) => Err(invalid("qos")),
+    }
+}
+
+fn command_id<'a>(id: Option<u64>) -> Result<u64, Refusal<'a>> {
+    match id {
+        Some(id) if (1..=limit::ID_MAX).contains(&id) => Ok(id),
+        _ => Err(invalid("id")),
+    }
+}
+
+fn required<'a, T>(value: Option<T>, field: &'static str) -> Result<T, Refusal<'a>> {
+    value.ok_or_else(|| invalid(field))
+}
+
+fn invalid<'a>(field: &'static str) -> Refusal<'a> {
+    (ErrorCode::InvalidFrame, field.into())
+}
+
+/// A name from outside that goes back in an error: not longer than a person reads.
+pub(crate) fn shortened(text: Text<'_>) -> Text<'_> {
+    const SHOWN_CHARS_MAX: usize = 32;
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => text,
+        Some((end, _)) => text[..end].to_owned().into(),
+    }
+}

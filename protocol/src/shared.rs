@@ -1,0 +1,123 @@
+//! Frames written once for all their recipients.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::batch::decode_server;
+use crate::encoding::Encoding;
+
+/// One or several frames as they go into a WebSocket message; cloning shares the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// A frame, or a batch of frames.
+    pub bytes: Bytes,
+    /// How many frames.
+    pub frames: u32,
+}
+
+impl Chunk {
+    /// One frame.
+    pub fn one(bytes: impl Into<Bytes>) -> Chunk {
+        Chunk { bytes: bytes.into(), frames: 1 }
+    }
+
+    /// The frames without the brackets that a JSON batch stands in.
+    fn inner(&self, encoding: Encoding) -> &[u8] {
+        match encoding {
+            Encoding::Json if self.frames != 1 => &self.bytes[1..self.bytes.len() - 1],
+            Encoding::Json | Encoding::Msgpack => &self.bytes,
+        }
+    }
+
+    /// All of `chunks` as one, in order. A single one is returned as it is, without a copy.
+    pub fn join(encoding: Encoding, chunks: &[Chunk]) -> Chunk {
+        if let [only] = chunks {
+            return only.clone();
+        }
+        let mut joined = Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len() + 1).sum::<usize>() + 1);
+        match encoding {
+            Encoding::Json => {
+                joined.push(b'[');
+                for (index, chunk) in chunks.iter().enumerate() {
+                    if index > 0 {
+                        joined.push(b',');
+                    }
+                    joined.extend_from_slice(chunk.inner(encoding));
+                }
+                joined.push(b']');
+            }
+            Encoding::Msgpack => chunks.iter().for_each(|chunk| joined.extend_from_slice(&chunk.bytes)),
+        }
+        Chunk { bytes: joined.into(), frames: chunks.iter().map(|chunk| chunk.frames).sum() }
+    }
+}
+
+/// Frames in the encoding they came in, and in the other one as soon as somebody needs it.
+#[derive(Debug)]
+pub struct SharedFrame {
+    native: Encoding,
+    chunk: Chunk,
+    other: OnceLock<Chunk>,
+}
+
+impl SharedFrame {
+    /// Frames written in `native`.
+    pub fn new(native: Encoding, chunk: Chunk) -> SharedFrame {
+        SharedFrame { native, chunk, other: OnceLock::new() }
+    }
+
+    /// The frames for a recipient.
+    pub fn get(&self, encoding: Encoding) -> &Chunk {
+        if encoding == self.native { &self.chunk } else { self.other.get_or_init(|| self.transcoded(encoding)) }
+    }
+
+    /// The encoding they were written in.
+    pub fn native(&self) -> Encoding {
+        self.native
+    }
+
+    /// Frames that cannot be read, which only a foreign publisher on the bus could make, become no frame.
+    fn transcoded(&self, encoding: Encoding) -> Chunk {
+        let mut chunks = Vec::with_capacity(self.chunk.frames as usize);
+        let frames_max = self.chunk.frames as usize;
+        let _ = decode_server(self.native, &self.chunk.bytes, frames_max, |frame| {
+            if let Ok(frame) = frame {
+                let mut bytes = Vec::with_capacity(self.chunk.bytes.len());
+                frame.encode(encoding, &mut bytes);
+                chunks.push(Chunk::one(bytes));
+            }
+        });
+        Chunk::join(encoding, &chunks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ServerFrame;
+
+    fn frame(encoding: Encoding, id: u64) -> Chunk {
+        let mut bytes = Vec::new();
+        ServerFrame::Pong { id }.encode(encoding, &mut bytes);
+        Chunk::one(bytes)
+    }
+
+    #[test]
+    fn joined_chunks_read_as_their_frames_in_order_in_both_encodings() {
+        for encoding in Encoding::ALL {
+            let pair = Chunk::join(encoding, &[frame(encoding, 1), frame(encoding, 2)]);
+            let all = Chunk::join(encoding, &[pair, frame(encoding, 3)]);
+            for target in Encoding::ALL {
+                let shared = SharedFrame::new(encoding, all.clone());
+                let mut seen = Vec::new();
+                let read = decode_server(target, &shared.get(target).bytes, 3, |frame| {
+                    if let Ok(ServerFrame::Pong { id }) = frame {
+                        seen.push(id);
+                    }
+                });
+                assert_eq!((read, seen, all.frames), (Ok(()), vec![1, 2, 3], 3));
+            }
+        }
+    }
+}
