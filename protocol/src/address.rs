@@ -70,6 +70,11 @@ impl<'a> Address<'a> {
         &self.text
     }
 
+    /// The same address, borrowing from this one.
+    pub fn borrowed(&self) -> Address<'_> {
+        Address { text: Cow::Borrowed(&self.text), kind: self.kind }
+    }
+
     /// The same address, borrowing from nothing.
     pub fn into_owned(self) -> Address<'static> {
         Address { text: Cow::Owned(self.text.into_owned()), kind: self.kind }

@@ -10,6 +10,7 @@
 //! * After anything that may have lost batches comes [`BusEvent::Gap`], once they flow again.
 
 mod channel;
+mod outlet;
 pub mod memory;
 
 use std::sync::Arc;

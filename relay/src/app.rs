@@ -1,0 +1,162 @@
+//! The one place that names concrete types: builds everything from a configuration, runs it, and takes it down in order.
+
+mod auth;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+
+use crate::bus::memory::MemoryHub;
+use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
+use crate::config::Config;
+use crate::directory::SharedDirectory;
+use crate::directory::memory::DirectoryHub;
+use crate::lifecycle::{Life, Lifecycle, Phase};
+use crate::router::{Router, RouterSettings};
+use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
+use crate::server::{accept, listen, metrics_routes, routes};
+use crate::session::{SessionContext, SessionSettings};
+use crate::telemetry::metrics::Metrics;
+
+pub use auth::minter;
+
+/// A relay that serves.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    lifecycle: Lifecycle,
+    phase: Arc<Phase>,
+    context: Arc<SessionContext>,
+    metrics: Arc<Metrics>,
+    drain: Duration,
+}
+
+/// How often histogram samples are moved to their buckets between scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+impl App {
+    /// Starts a relay. Nothing listens before everything is ready.
+    pub async fn start(config: &Config) -> anyhow::Result<App> {
+        let descriptors = raise_descriptors();
+        let metrics = Metrics::new().context("metrics")?;
+        let lifecycle = Lifecycle::default();
+        let phase = Arc::new(Phase::default());
+        let (authenticator, minter) = auth::build(config)?;
+        let instance = InstanceId::random();
+        let (bus, directory, events) = join(config, &instance, &lifecycle).await?;
+        for channel in [Channel::inbox(&instance), Channel::fleet()] {
+            // While Redis is away the wish stands, and the instance serves those who are here.
+            let _ = bus.subscribe(&channel).await;
+        }
+        let settings = RouterSettings {
+            outcome_timeout: Duration::from_millis(config.bus.outcome_timeout_ms),
+            route_ttl: Duration::from_millis(config.bus.route_ttl_ms),
+        };
+        let services = lifecycle.services.clone();
+        let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
+        services.spawn(Arc::clone(&router).run(events));
+        services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
+        services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
+        let context = Arc::new(SessionContext {
+            router: Arc::clone(&router),
+            authenticator,
+            metrics: Arc::clone(&metrics),
+            tracker: services.clone(),
+            drain: lifecycle.drain.clone(),
+            settings: SessionSettings::new(config),
+        });
+        let server = &config.server;
+        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
+        let state = Arc::new(ServerState {
+            context: Arc::clone(&context),
+            admission: Arc::new(Admission::new(bounds, &metrics)),
+            origins: Origins::new(&server.allowed_origins),
+            phase: Arc::clone(&phase),
+            metrics: Arc::clone(&metrics),
+            router,
+            tracker: lifecycle.sessions.clone(),
+            minter,
+            metrics_elsewhere: server.metrics_listen.is_some(),
+        });
+        let drain = Duration::from_millis(server.drain_ms);
+        let address = open(config, &state, &lifecycle)?;
+        phase.set(Life::Serving);
+        Ok(App { address, lifecycle, phase, context, metrics, drain })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leaves: no more is taken in, each session is told when to come back, queues are written, and everything ends
+    /// within the time for it. Says whether all did.
+    pub async fn leave(self) -> bool {
+        self.phase.set(Life::Draining);
+        self.metrics.draining.set(1.0);
+        self.lifecycle.drain.cancel();
+        self.context.router.close_all(|| self.context.leave_signal());
+        self.lifecycle.sessions.close();
+        // A second is kept for the bus.
+        let patience = self.drain.saturating_sub(Duration::from_secs(1));
+        let left = tokio::time::timeout(patience, self.lifecycle.sessions.wait()).await.is_ok();
+        self.lifecycle.stop.cancel();
+        self.lifecycle.services.close();
+        let ended = tokio::time::timeout(Duration::from_secs(1), self.lifecycle.services.wait()).await.is_ok();
+        left && ended
+    }
+}
+
+/// The bus and the directory that a configuration asks for.
+async fn join(
+    config: &Config,
+    instance: &InstanceId,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<(SharedBus, SharedDirectory, BusEvents)> {
+    let _ = config;
+    let (bus, events) = MemoryHub::new(lifecycle.services.clone(), lifecycle.stop.clone()).join(1024);
+    let directory = Arc::new(DirectoryHub::default()).join(instance);
+    Ok((bus, directory, events))
+}
+
+fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
+    let settings = AcceptSettings { header_timeout: Duration::from_millis(config.server.header_timeout_ms) };
+    let bind = |address: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
+        let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let (listener, address) = bind(config.server.address())?;
+    let mut doors = vec![(listener, routes(Arc::clone(state)))];
+    if let Some(metrics) = config.server.metrics_listen {
+        doors.push((bind(metrics)?.0, metrics_routes(Arc::clone(state))));
+    }
+    for (listener, routes) in doors {
+        let admission = Arc::clone(&state.admission);
+        let (sessions, stop) = (lifecycle.sessions.clone(), lifecycle.stop.clone());
+        // Health stays readable while the instance drains; upgrades are refused by their route.
+        lifecycle.services.spawn(accept(listener, routes, admission, sessions, stop, settings));
+    }
+    Ok(address)
+}
+
+async fn upkeep(metrics: Arc<Metrics>, lifecycle: Lifecycle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    while lifecycle.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        metrics.upkeep();
+    }
+}
+
+/// Raises the limit of descriptors as far as the system lets us, and says what it is.
+fn raise_descriptors() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Not allowed to raise it, we work within what there is.
+    let _: io::Result<()> = setrlimit(Resource::Nofile, limit).map_err(Into::into);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}

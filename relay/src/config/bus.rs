@@ -1,0 +1,38 @@
+//! How instances reach each other.
+
+use clap::Args;
+
+use crate::config::ConfigError;
+use crate::config::secret::Secret;
+
+/// Settings of the bus and the directory.
+#[derive(Debug, Clone, Args)]
+pub struct BusConfig {
+    /// Redis that joins instances: `redis://` or `rediss://` (TLS). Without it everything stays in this one process.
+    #[arg(long, env = "RELAY_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: Option<Secret>,
+    /// How long the outcome of a send to another instance is waited for before it is `unknown`, in milliseconds.
+    #[arg(long, env = "RELAY_OUTCOME_TIMEOUT_MS", default_value_t = 5_000, value_name = "MS")]
+    pub outcome_timeout_ms: u64,
+    /// How long a route to an agent may be used without asking again, in milliseconds. Changes are announced, so this
+    /// only bounds how long a lost announcement matters.
+    #[arg(long, env = "RELAY_ROUTE_TTL_MS", default_value_t = 10_000, value_name = "MS")]
+    pub route_ttl_ms: u64,
+}
+
+impl BusConfig {
+    pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
+        if let Some(url) = &self.redis_url {
+            let known = ["redis://", "rediss://"].iter().any(|scheme| url.expose_text().starts_with(scheme));
+            if !known {
+                problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis:// or rediss://"));
+            }
+        }
+        if !(500..=60_000).contains(&self.outcome_timeout_ms) {
+            problems.push(ConfigError::new("RELAY_OUTCOME_TIMEOUT_MS", "must be 500 to 60000"));
+        }
+        if !(100..=300_000).contains(&self.route_ttl_ms) {
+            problems.push(ConfigError::new("RELAY_ROUTE_TTL_MS", "must be 100 to 300000"));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What an operator may choose. Each setting is a flag and an environment variable, declared once, from which the help,
+//! the reference and the parsing are made. Validated as a whole before a port opens.
+
+pub mod auth;
+pub mod bus;
+pub mod limits;
+mod reference;
+pub mod secret;
+pub mod server;
+pub mod session;
+pub mod telemetry;
+
+use clap::Args;
+use thiserror::Error;
+
+pub use reference::{markdown, text};
+pub use secret::Secret;
+
+use auth::AuthConfig;
+use bus::BusConfig;
+use limits::LimitsConfig;
+use server::ServerConfig;
+use session::SessionConfig;
+use telemetry::TelemetryConfig;
+
+/// Everything `agent-relay serve` is told.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Where it listens.
+    #[command(flatten, next_help_heading = "Server")]
+    pub server: ServerConfig,
+    /// Whom it believes.
+    #[command(flatten, next_help_heading = "Authentication")]
+    pub auth: AuthConfig,
+    /// How connections live.
+    #[command(flatten, next_help_heading = "Sessions")]
+    pub session: SessionConfig,
+    /// How instances reach each other.
+    #[command(flatten, next_help_heading = "Bus")]
+    pub bus: BusConfig,
+    /// What one connection may do.
+    #[command(flatten, next_help_heading = "Limits")]
+    pub limits: LimitsConfig,
+    /// What it shows.
+    #[command(flatten, next_help_heading = "Telemetry")]
+    pub telemetry: TelemetryConfig,
+}
+
+/// What is wrong with a configuration. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{setting}: {problem}")]
+pub struct ConfigError {
+    /// The setting, as its environment variable is called.
+    pub setting: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { setting, problem: problem.into() }
+    }
+}
+
+impl Config {
+    /// Every problem at once, so that an operator need not find them one by one.
+    pub fn validate(&self) -> Result<(), Vec<ConfigError>> {
+        let mut problems = Vec::new();
+        self.server.validate(&mut problems);
+        self.auth.validate(self.server.dev, &mut problems);
+        self.session.validate(&mut problems);
+        self.bus.validate(&mut problems);
+        self.limits.validate(&mut problems);
+        self.telemetry.validate(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! How connections live.
+
+use clap::Args;
+
+use crate::config::ConfigError;
+
+/// Settings of sessions.
+#[derive(Debug, Clone, Args)]
+pub struct SessionConfig {
+    /// The longest silence towards a client, in milliseconds; jittered by a fifth. Load balancers cut after 30 to 60 s.
+    #[arg(long, env = "RELAY_HEARTBEAT_MS", default_value_t = 25_000, value_name = "MS")]
+    pub heartbeat_ms: u64,
+    /// Messages that may wait for a session.
+    #[arg(long, env = "RELAY_QUEUE_MESSAGES", default_value_t = 4_096, value_name = "COUNT")]
+    pub queue_messages: usize,
+    /// Bytes that may wait for a session. Times the connections, this bounds the memory of an instance.
+    #[arg(long, env = "RELAY_QUEUE_BYTES", default_value_t = 1024 * 1024, value_name = "BYTES")]
+    pub queue_bytes: usize,
+    /// How long a queue may stay full, or a socket refuse to be written to, before the session is closed as slow, in
+    /// milliseconds.
+    #[arg(long, env = "RELAY_SLOW_MS", default_value_t = 10_000, value_name = "MS")]
+    pub slow_ms: u64,
+    /// Buffer for reading from a socket, in bytes. Measured: 4 KiB is faster than the library's 128 KiB and costs a
+    /// thirtieth of the memory (ARCHITECTURE.md, decisions).
+    #[arg(long, env = "RELAY_READ_BUFFER_BYTES", default_value_t = 4_096, value_name = "BYTES")]
+    pub read_buffer_bytes: usize,
+}
+
+impl SessionConfig {
+    pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
+        if !(100..=300_000).contains(&self.heartbeat_ms) {
+            problems.push(ConfigError::new("RELAY_HEARTBEAT_MS", "must be 100 to 300000"));
+        }
+        if self.queue_messages == 0 || self.queue_bytes < 1024 {
+            problems.push(ConfigError::new("RELAY_QUEUE_MESSAGES", "queues must hold a message and 1024 bytes at least"));
+        }
+        if !(100..=300_000).contains(&self.slow_ms) {
+            problems.push(ConfigError::new("RELAY_SLOW_MS", "must be 100 to 300000"));
+        }
+        if !(512..=1024 * 1024).contains(&self.read_buffer_bytes) {
+            problems.push(ConfigError::new("RELAY_READ_BUFFER_BYTES", "must be 512 to 1048576"));
+        }
+    }
+}

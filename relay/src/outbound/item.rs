@@ -1,0 +1,36 @@
+//! One message, or several of one topic, on the way to one socket.
+
+use relay_protocol::Chunk;
+use relay_protocol::client::Lane;
+use tokio::time::Instant;
+
+/// What waits in a queue.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Frames in the encoding of the recipient, shared with the other recipients.
+    pub chunk: Chunk,
+    /// Which lane.
+    pub lane: Lane,
+    /// When this instance took it.
+    pub taken_at: Instant,
+    /// When it is worth nothing any more.
+    pub expires_at: Option<Instant>,
+    /// The address whose owner asked to be answered there, if the message is a request.
+    pub reply_right: Option<Box<ReplyRight>>,
+}
+
+/// Receiving a request gives the right to reply to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyRight {
+    /// Where the answer goes.
+    pub reply_to: String,
+    /// Until when.
+    pub until: Instant,
+}
+
+impl Item {
+    /// A message without a lifetime in the normal lane.
+    pub fn new(chunk: Chunk, taken_at: Instant) -> Item {
+        Item { chunk, lane: Lane::Normal, taken_at, expires_at: None, reply_right: None }
+    }
+}

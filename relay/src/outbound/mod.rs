@@ -1,0 +1,211 @@
+//! What waits for one socket: bounded in messages and bytes, filled by anybody, emptied by its session alone.
+//!
+//! Pushing never waits. What does not fit is refused to the pusher, who knows what that means for its message. The lane
+//! of control frames is not bounded here: each control frame answers something the session itself did, and a session
+//! that lets them pile up is no longer read from ([`Outbound::control_backlog`]).
+
+mod item;
+mod lanes;
+mod notice;
+mod settlement;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Context;
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use relay_protocol::Chunk;
+use relay_protocol::CloseCode;
+use relay_protocol::Encoding;
+use relay_protocol::client::ReceiptMode;
+use relay_protocol::server::FlowState;
+
+use crate::telemetry::outcome::Outcome;
+
+pub use item::{Item, ReplyRight};
+pub use lanes::{Bounds, PushError};
+pub use notice::{GapNotice, Told};
+pub use settlement::Settlement;
+
+use lanes::Lanes;
+
+/// The queue of one socket.
+#[derive(Debug)]
+pub struct Outbound {
+    encoding: Encoding,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    in_flight: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: Lanes,
+    control: Vec<Chunk>,
+    control_bytes: usize,
+    told: Told,
+    unsubscribed: Vec<(u64, Arc<str>)>,
+    close: Option<CloseSignal>,
+}
+
+/// Somebody other than the session wants its connection to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseSignal {
+    /// Why.
+    pub code: CloseCode,
+    /// Why, for people.
+    pub message: &'static str,
+    /// When the client may come back.
+    pub reconnect_after_ms: Option<u64>,
+}
+
+/// What a session took from its queue.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Control frames, before all others.
+    pub control: Vec<Chunk>,
+    /// Outcomes and gaps to be written as frames.
+    pub told: Told,
+    /// Messages, in order.
+    pub items: smallvec::SmallVec<[Item; 8]>,
+    /// Subscriptions that could not be put in force, each with the command that wished for it.
+    pub unsubscribed: Vec<(u64, Arc<str>)>,
+    /// Since when the queue has been full without a break.
+    pub full_since: Option<tokio::time::Instant>,
+    /// How full the queue is now, if a mark was passed since the last time.
+    pub flow: Option<(FlowState, usize, usize)>,
+    /// The connection is to end.
+    pub close: Option<CloseSignal>,
+}
+
+impl Taken {
+    /// Whether there was nothing.
+    pub fn is_empty(&self) -> bool {
+        self.control.is_empty()
+            && self.items.is_empty()
+            && self.told.is_empty()
+            && self.unsubscribed.is_empty()
+            && self.flow.is_none()
+            && self.close.is_none()
+    }
+}
+
+impl Outbound {
+    /// An empty queue for a client that speaks `encoding`.
+    pub fn new(encoding: Encoding, bounds: Bounds) -> Outbound {
+        Outbound {
+            encoding,
+            state: Mutex::new(State { lanes: Lanes::new(bounds), ..State::default() }),
+            waker: AtomicWaker::new(),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
+    /// What the client speaks.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Puts a message in line, or says why not.
+    pub fn push(&self, item: Item) -> Result<(), PushError> {
+        let result = self.state.lock().lanes.push(item);
+        // A full queue wakes as well: its session measures for how long it has been full.
+        self.waker.wake();
+        result
+    }
+
+    /// Puts a message to a topic in line; what does not fit is dropped, and told by a gap once there is room.
+    pub fn push_topic(&self, item: Item, pattern: &Arc<str>) -> Result<(), PushError> {
+        let frames = u64::from(item.chunk.frames);
+        let mut state = self.state.lock();
+        let result = state.lanes.push(item);
+        if result.is_err() {
+            state.told.push_gap(GapNotice::slow(pattern, frames));
+        }
+        drop(state);
+        self.waker.wake();
+        result
+    }
+
+    /// Puts a control frame in line.
+    pub fn push_control(&self, chunk: Chunk) {
+        let mut state = self.state.lock();
+        state.control_bytes += chunk.bytes.len();
+        state.control.push(chunk);
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// A subscription could not be put in force.
+    pub fn push_unsubscribed(&self, command: u64, pattern: Arc<str>) {
+        self.state.lock().unsubscribed.push((command, pattern));
+        self.waker.wake();
+    }
+
+    /// Tells the client of a gap once messages flow again.
+    pub fn push_gap(&self, notice: GapNotice) {
+        self.state.lock().told.push_gap(notice);
+        self.waker.wake();
+    }
+
+    /// Asks the session to end its connection; the first reason stands.
+    pub fn close(&self, signal: CloseSignal) {
+        self.state.lock().close.get_or_insert(signal);
+        self.waker.wake();
+    }
+
+    /// Takes control frames, and messages up to `bytes_max` and `frames_max`, at least one if there is one.
+    pub fn take(&self, bytes_max: usize, frames_max: usize) -> Taken {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut taken = Taken {
+            control: std::mem::take(&mut state.control),
+            told: std::mem::take(&mut state.told),
+            unsubscribed: std::mem::take(&mut state.unsubscribed),
+            close: state.close.take(),
+            ..Taken::default()
+        };
+        state.control_bytes = 0;
+        state.lanes.take(bytes_max, frames_max, &mut taken.items);
+        taken.flow = state.lanes.flow_change();
+        taken.full_since = state.lanes.full_since();
+        taken
+    }
+
+    /// Bytes of control frames that wait.
+    pub fn control_backlog(&self) -> usize {
+        self.state.lock().control_bytes
+    }
+
+    /// Messages that wait; taken out, as nobody will write them.
+    pub fn abandon(&self) -> u64 {
+        self.state.lock().lanes.abandon()
+    }
+
+    /// Whom to wake when something is pushed. To be called before looking.
+    pub fn register(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    /// Sends of this session that have no outcome yet.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// A send has its outcome, told if the client asked.
+    fn settled(&self, id: u64, mode: ReceiptMode, outcome: Outcome) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if outcome.is_told(mode) {
+            self.state.lock().told.outcome(id, outcome);
+            self.waker.wake();
+        }
+    }
+
+    fn begun(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

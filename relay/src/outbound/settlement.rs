@@ -1,0 +1,99 @@
+//! The one outcome that each send has. A guard: whatever happens to it, a send is settled exactly once.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use relay_protocol::client::ReceiptMode;
+
+use crate::outbound::Outbound;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Outcome;
+
+/// The duty to settle a send. Dropped unsettled, the outcome is `unknown`.
+#[derive(Debug)]
+pub struct Settlement(Option<Duty>);
+
+#[derive(Debug)]
+enum Duty {
+    Whole(Sent),
+    Part(Arc<Mutex<Parts>>),
+}
+
+#[derive(Debug)]
+struct Sent {
+    sender: Arc<Outbound>,
+    metrics: Arc<Metrics>,
+    id: u64,
+    mode: ReceiptMode,
+}
+
+/// A send to several instances: queued if any queued it, else the worst of what was heard.
+#[derive(Debug)]
+struct Parts {
+    send: Option<Sent>,
+    open: usize,
+    best: Option<Outcome>,
+}
+
+impl Settlement {
+    /// The duty for the send `id` of the session whose queue `sender` is.
+    pub fn new(sender: &Arc<Outbound>, metrics: &Arc<Metrics>, id: u64, mode: ReceiptMode) -> Settlement {
+        sender.begun();
+        metrics.sends_in_flight.increment(1.0);
+        let send = Sent { sender: Arc::clone(sender), metrics: Arc::clone(metrics), id, mode };
+        Settlement(Some(Duty::Whole(send)))
+    }
+
+    /// Fulfils the duty.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.fulfil(outcome);
+    }
+
+    /// Splits the duty into `count` parts, which together have one outcome.
+    pub fn split(mut self, count: usize) -> Vec<Settlement> {
+        match self.0.take() {
+            Some(Duty::Whole(send)) if count > 1 => {
+                let parts = Arc::new(Mutex::new(Parts { send: Some(send), open: count, best: None }));
+                (0..count).map(|_| Settlement(Some(Duty::Part(Arc::clone(&parts))))).collect()
+            }
+            Some(Duty::Part(parts)) if count > 1 => {
+                parts.lock().open += count - 1;
+                (0..count).map(|_| Settlement(Some(Duty::Part(Arc::clone(&parts))))).collect()
+            }
+            duty => vec![Settlement(duty)],
+        }
+    }
+
+    fn fulfil(&mut self, outcome: Outcome) {
+        match self.0.take() {
+            Some(Duty::Whole(send)) => send.settle(outcome),
+            Some(Duty::Part(parts)) => {
+                let mut parts = parts.lock();
+                parts.open -= 1;
+                let best = parts.best.map_or(outcome, |best| best.better(outcome));
+                parts.best = Some(best);
+                if parts.open == 0
+                    && let Some(send) = parts.send.take()
+                {
+                    drop(parts);
+                    send.settle(best);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        self.fulfil(Outcome::Unknown);
+    }
+}
+
+impl Sent {
+    fn settle(self, outcome: Outcome) {
+        self.metrics.sends_in_flight.decrement(1.0);
+        self.metrics.outcome(outcome);
+        self.sender.settled(self.id, self.mode, outcome);
+    }
+}

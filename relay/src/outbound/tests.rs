@@ -1,0 +1,1 @@
+//! The queue keeps its bound and its order.

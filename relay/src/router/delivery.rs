@@ -1,0 +1,152 @@
+//! Onto the queues of local sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_protocol::client::Lane;
+use relay_protocol::{Chunk, Encoding, ErrorCode, Message, ServerFrame, SharedFrame};
+use tokio::time::Instant;
+
+use crate::outbound::{Item, Outbound, PushError, ReplyRight};
+use crate::router::tenant::{Member, Tenant};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Outcome;
+
+
+/// How long a reply right without a deadline lasts.
+const REPLY_RIGHT: Duration = Duration::from_secs(60);
+
+/// When a full queue is worth another try, in milliseconds: about as long as a burst takes to drain.
+pub(super) const SATURATED_RETRY_MS: u64 = 250;
+
+/// A message on the way to local sessions.
+#[derive(Debug)]
+pub(super) struct Delivery<'m> {
+    pub(super) frames: Frames<'m>,
+    pub(super) lane: Lane,
+    pub(super) taken_at: Instant,
+    pub(super) expires_at: Option<Instant>,
+    /// Where the answer to a request goes, and until when it may.
+    pub(super) reply_to: Option<&'m str>,
+}
+
+/// The message, written already or not.
+#[derive(Debug)]
+pub(super) enum Frames<'m> {
+    /// Not written yet: a message for one session is written once, in its encoding.
+    Unwritten(&'m ServerFrame<'m>),
+    /// Written in one encoding.
+    Written(&'m SharedFrame),
+}
+
+/// Writes a frame.
+pub(super) fn encode(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
+    let mut bytes = Vec::with_capacity(size_hint(frame));
+    frame.encode(encoding, &mut bytes);
+    Chunk::one(bytes)
+}
+
+fn size_hint(frame: &ServerFrame<'_>) -> usize {
+    match frame {
+        ServerFrame::Message(Message { payload, .. }) => payload.len() + 320,
+        _ => 128,
+    }
+}
+
+impl Delivery<'_> {
+    fn item(&self, chunk: Chunk) -> Item {
+        let reply_right = self.reply_to.map(|reply_to| {
+            let until = self.expires_at.unwrap_or(self.taken_at + REPLY_RIGHT);
+            Box::new(ReplyRight { reply_to: reply_to.to_owned(), until })
+        });
+        Item { chunk, lane: self.lane, taken_at: self.taken_at, expires_at: self.expires_at, reply_right }
+    }
+
+    fn push(&self, outbound: &Outbound, chunk: Chunk, metrics: &Metrics) -> Result<(), PushError> {
+        let frames = u64::from(chunk.frames);
+        let result = outbound.push(self.item(chunk));
+        if result.is_ok() {
+            metrics.deliveries_queued.increment(frames);
+        }
+        result
+    }
+
+    /// Puts it in line for all of `members`; one that took it is enough.
+    fn to_members(&self, members: &[Member], metrics: &Metrics) -> Outcome {
+        let shared;
+        let frames = match (&self.frames, members) {
+            (Frames::Unwritten(frame), [only]) => {
+                let chunk = encode(frame, only.outbound.encoding());
+                return outcome(self.push(&only.outbound, chunk, metrics));
+            }
+            (Frames::Unwritten(frame), [first, ..]) => {
+                let encoding = first.outbound.encoding();
+                shared = SharedFrame::new(encoding, encode(frame, encoding));
+                &shared
+            }
+            (Frames::Written(written), [_, ..]) => written,
+            (_, []) => return Outcome::failed(ErrorCode::NoRecipient),
+        };
+        members
+            .iter()
+            .map(|member| {
+                let chunk = frames.get(member.outbound.encoding()).clone();
+                outcome(self.push(&member.outbound, chunk, metrics))
+            })
+            .reduce(Outcome::better)
+            .unwrap_or(Outcome::failed(ErrorCode::NoRecipient))
+    }
+}
+
+/// What a pushed message means to its sender.
+fn outcome(pushed: Result<(), PushError>) -> Outcome {
+    match pushed {
+        Ok(()) => Outcome::Queued,
+        Err(PushError::Full) => Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS),
+        Err(PushError::Closed) => Outcome::failed(ErrorCode::NoRecipient),
+    }
+}
+
+impl Tenant {
+    /// Puts a message in line for an agent's sessions here, or for one of them.
+    pub(super) fn deliver(
+        &self,
+        agent: &str,
+        session: Option<&str>,
+        delivery: &Delivery<'_>,
+        metrics: &Metrics,
+    ) -> Outcome {
+        let Some(agent) = self.agents.get(agent) else {
+            return Outcome::failed(ErrorCode::NoRecipient);
+        };
+        match session {
+            None => delivery.to_members(&agent.members, metrics),
+            Some(session) => {
+                let at = agent.members.iter().position(|member| *member.session == *session);
+                at.map_or(Outcome::failed(ErrorCode::NoRecipient), |at| {
+                    delivery.to_members(&agent.members[at..=at], metrics)
+                })
+            }
+        }
+    }
+
+    /// Puts frames in line for every local subscriber of `pattern`; says how many took them, and how many did not.
+    pub(super) fn deliver_topic(&self, pattern: &str, frames: &SharedFrame, item: &Item) -> (u64, u64) {
+        let Some((pattern, subscribers)) =
+            self.topics.get(pattern).map(|entry| (Arc::clone(entry.key()), Arc::clone(entry.value())))
+        else {
+            return (0, 0);
+        };
+        let (mut queued, mut shed) = (0, 0);
+        for outbound in subscribers.0.read().values() {
+            let mut item = item.clone();
+            item.chunk = frames.get(outbound.encoding()).clone();
+            let count = u64::from(item.chunk.frames);
+            match outbound.push_topic(item, &pattern) {
+                Ok(()) => queued += count,
+                Err(_) => shed += count,
+            }
+        }
+        (queued, shed)
+    }
+}

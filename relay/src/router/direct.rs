@@ -1,0 +1,153 @@
+//! A message to an agent, a session or a topic, from a session of this instance.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use relay_protocol::address::agent_of_session;
+use relay_protocol::client::Lane;
+use relay_protocol::{AddressKind, Encoding, ErrorCode, Message, ServerFrame};
+use tokio::time::Instant;
+
+use crate::outbound::Settlement;
+use crate::router::Router;
+use crate::router::delivery::{Delivery, Frames, encode};
+use crate::router::envelope::{Direct, Topic};
+use crate::router::route::Parcel;
+use crate::router::tenant::Tenant;
+use crate::telemetry::outcome::Outcome;
+
+/// A message as its session hands it over.
+#[derive(Debug)]
+pub struct Outgoing<'m> {
+    /// The frame, a [`ServerFrame::Message`].
+    pub frame: &'m ServerFrame<'m>,
+    /// What the sender speaks; recipients elsewhere most likely do too.
+    pub encoding: Encoding,
+    /// When it was read.
+    pub taken_at: Instant,
+    /// Life left to it.
+    pub expires_in_ms: Option<u64>,
+}
+
+/// What became of a message at once.
+#[derive(Debug)]
+pub enum Routed {
+    /// It has its outcome.
+    Settled(Outcome),
+    /// The settlement will tell.
+    Pending,
+}
+
+impl Outgoing<'_> {
+    fn message(&self) -> Option<&Message<'_>> {
+        match self.frame {
+            ServerFrame::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    fn expires_at(&self) -> Option<Instant> {
+        self.expires_in_ms.map(|ms| self.taken_at + Duration::from_millis(ms))
+    }
+
+    fn expires_in_ms(&self) -> u32 {
+        // 0 means no end, so a life of less than a millisecond is one.
+        self.expires_in_ms.map_or(0, |ms| u32::try_from(ms).unwrap_or(u32::MAX).max(1))
+    }
+}
+
+impl Router {
+    /// Routes a message within `tenant`. `settlement` makes the duty to settle it, if it cannot be settled at once.
+    pub fn route(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        outgoing: &Outgoing<'_>,
+        settlement: impl FnOnce() -> Settlement,
+    ) -> Routed {
+        let Some(message) = outgoing.message() else {
+            return Routed::Settled(Outcome::failed(ErrorCode::Internal));
+        };
+        if outgoing.expires_in_ms == Some(0) {
+            return Routed::Settled(Outcome::failed(ErrorCode::Expired));
+        }
+        let name = message.to.name();
+        match message.to.kind() {
+            AddressKind::Agent => self.to_agent(tenant, name, None, message, outgoing, settlement),
+            AddressKind::Session => match agent_of_session(name) {
+                Some(agent) => self.to_agent(tenant, agent, Some(name), message, outgoing, settlement),
+                None => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
+            },
+            AddressKind::Topic => {
+                self.to_topic(tenant, name, message.lane, outgoing, settlement);
+                Routed::Pending
+            }
+            AddressKind::Group => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
+        }
+    }
+
+    fn to_agent(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        agent: &str,
+        session: Option<&str>,
+        message: &Message<'_>,
+        outgoing: &Outgoing<'_>,
+        settlement: impl FnOnce() -> Settlement,
+    ) -> Routed {
+        let reply_to = message.reply_to.as_ref().map(|address| address.as_str());
+        let here = tenant.agents.get(agent).is_some_and(|local| {
+            !local.elsewhere || session.is_some_and(|name| local.members.iter().any(|member| *member.session == *name))
+        });
+        if here && tenant.resolving.load(Ordering::Acquire) == 0 {
+            let delivery = Delivery {
+                frames: Frames::Unwritten(outgoing.frame),
+                lane: message.lane,
+                taken_at: outgoing.taken_at,
+                expires_at: outgoing.expires_at(),
+                reply_to,
+            };
+            return Routed::Settled(tenant.deliver(agent, session, &delivery, &self.metrics));
+        }
+        let frame = encode(outgoing.frame, outgoing.encoding).bytes;
+        let direct = Direct {
+            tenant: Arc::clone(&tenant.name),
+            agent: agent.into(),
+            session: session.map(Into::into),
+            lane: message.lane,
+            expires_in_ms: outgoing.expires_in_ms(),
+            reply_to: reply_to.map(Into::into),
+            encoding: outgoing.encoding,
+            frame,
+        };
+        let parcel = Parcel {
+            direct: Arc::new(direct),
+            settlement: settlement(),
+            taken_at: outgoing.taken_at,
+            expires_at: outgoing.expires_at(),
+            returned: None,
+        };
+        self.dispatch_parcel(tenant, parcel);
+        Routed::Pending
+    }
+
+    fn to_topic(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+        lane: Lane,
+        outgoing: &Outgoing<'_>,
+        settlement: impl FnOnce() -> Settlement,
+    ) {
+        let frame = encode(outgoing.frame, outgoing.encoding).bytes;
+        let topic = Topic {
+            tenant: &*tenant.name,
+            topic: name,
+            lane,
+            expires_in_ms: outgoing.expires_in_ms(),
+            encoding: outgoing.encoding,
+            frame,
+        };
+        self.publish(tenant, &topic, settlement());
+    }
+}

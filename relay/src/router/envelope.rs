@@ -1,0 +1,286 @@
+//! What travels between instances. Two releases share the bus for up to an hour at every deploy, so an item has a header
+//! of stated length whose unknown end is skipped, and a kind that is not known is counted and passed over.
+//!
+//! A batch is `version u8, sender (u8 length + text)`, then items of `length u32, kind u8, header length u16, header,
+//! body`. Integers are big-endian. The body is frames as clients read them, so that nothing is encoded twice.
+
+use bytes::Bytes;
+use relay_protocol::Encoding;
+use relay_protocol::client::Lane;
+
+use crate::bus::InstanceId;
+
+const VERSION: u8 = 1;
+const DIRECT: u8 = 1;
+const ACK: u8 = 2;
+const TOPIC: u8 = 3;
+const MOVED: u8 = 4;
+
+/// One thing said by another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item<'b> {
+    Direct(u64, Direct<&'b str>),
+    Ack(Ack),
+    Topic(Topic<&'b str>),
+    Moved { tenant: &'b str, agent: &'b str },
+}
+
+/// A message for an agent or session of the receiving instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Direct<T> {
+    pub(super) tenant: T,
+    pub(super) agent: T,
+    /// Nothing when the message is for every session of the agent.
+    pub(super) session: Option<T>,
+    pub(super) lane: Lane,
+    /// Of the message; relative, as clocks differ. 0: none.
+    pub(super) expires_in_ms: u32,
+    /// Where an answer goes, if the message is a request.
+    pub(super) reply_to: Option<T>,
+    pub(super) encoding: Encoding,
+    pub(super) frame: Bytes,
+}
+
+/// What became of the messages `from`…`upto` of a link: queued, but for those named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ack {
+    pub(super) from: u64,
+    pub(super) upto: u64,
+    pub(super) failed: Vec<(u64, Nack)>,
+}
+
+/// Why a message of a link was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nack {
+    Lost = 0,
+    NotHere = 1,
+    Saturated = 2,
+    Expired = 3,
+}
+
+/// A message for the subscribers of the channel it came by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Topic<T> {
+    pub(super) tenant: T,
+    pub(super) topic: T,
+    pub(super) lane: Lane,
+    pub(super) expires_in_ms: u32,
+    pub(super) encoding: Encoding,
+    pub(super) frame: Bytes,
+}
+
+/// Begins a batch of `sender`.
+pub(super) fn begin(sender: &InstanceId) -> Vec<u8> {
+    let mut batch = Vec::with_capacity(256);
+    batch.push(VERSION);
+    short(&mut batch, sender.as_str());
+    batch
+}
+
+/// Appends a message for an agent or session.
+pub(super) fn append_direct<T: AsRef<str>>(batch: &mut Vec<u8>, seq: u64, direct: &Direct<T>) {
+    item(batch, |batch| {
+        header(batch, DIRECT, |h| {
+            h.extend_from_slice(&seq.to_be_bytes());
+            h.extend_from_slice(&[encoding_byte(direct.encoding), lane_byte(direct.lane)]);
+            h.extend_from_slice(&direct.expires_in_ms.to_be_bytes());
+            short(h, direct.tenant.as_ref());
+            short(h, direct.agent.as_ref());
+            short(h, direct.session.as_ref().map_or("", AsRef::as_ref));
+            short(h, direct.reply_to.as_ref().map_or("", AsRef::as_ref));
+        });
+        batch.extend_from_slice(&direct.frame);
+    });
+}
+
+/// Appends a message for subscribers.
+pub(super) fn append_topic<T: AsRef<str>>(batch: &mut Vec<u8>, topic: &Topic<T>) {
+    item(batch, |batch| {
+        header(batch, TOPIC, |h| {
+            h.extend_from_slice(&[encoding_byte(topic.encoding), lane_byte(topic.lane)]);
+            h.extend_from_slice(&topic.expires_in_ms.to_be_bytes());
+            short(h, topic.tenant.as_ref());
+            short(h, topic.topic.as_ref());
+        });
+        batch.extend_from_slice(&topic.frame);
+    });
+}
+
+/// Appends a report.
+pub(super) fn append_ack(batch: &mut Vec<u8>, ack: &Ack) {
+    item(batch, |batch| {
+        header(batch, ACK, |h| {
+            h.extend_from_slice(&ack.from.to_be_bytes());
+            h.extend_from_slice(&ack.upto.to_be_bytes());
+        });
+        for (seq, nack) in &ack.failed {
+            batch.extend_from_slice(&seq.to_be_bytes());
+            batch.push(*nack as u8);
+        }
+    });
+}
+
+/// Appends the news that an agent has sessions on another instance than before: routes to it are out of date.
+pub(super) fn append_moved(batch: &mut Vec<u8>, tenant: &str, agent: &str) {
+    item(batch, |batch| {
+        header(batch, MOVED, |h| {
+            short(h, tenant);
+            short(h, agent);
+        });
+    });
+}
+
+fn item(batch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = batch.len();
+    batch.extend_from_slice(&[0; 4]);
+    write(batch);
+    let length = u32::try_from(batch.len() - start - 4).unwrap_or(u32::MAX);
+    batch[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+fn header(batch: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    batch.push(kind);
+    let at = batch.len();
+    batch.extend_from_slice(&[0; 2]);
+    write(batch);
+    let length = u16::try_from(batch.len() - at - 2).unwrap_or(u16::MAX);
+    batch[at..at + 2].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Names are at most 152 bytes, a session address 159.
+fn short(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    out.extend_from_slice(&text.as_bytes()[..text.len().min(usize::from(u8::MAX))]);
+}
+
+/// The sender of a batch, and its items; an item that cannot be read is nothing.
+pub(super) fn read(batch: &Bytes) -> Option<(InstanceId, impl Iterator<Item = Option<Item<'_>>> + '_)> {
+    let mut cursor = Cursor { batch, at: 0, end: batch.len() };
+    if cursor.u8()? != VERSION {
+        return None;
+    }
+    let sender = InstanceId::parse(cursor.short()?)?;
+    let items = std::iter::from_fn(move || {
+        if cursor.at == cursor.end {
+            return None;
+        }
+        let Some(length) = cursor.u32().map(|length| length as usize).filter(|length| *length <= cursor.end - cursor.at)
+        else {
+            cursor.at = cursor.end;
+            return Some(None);
+        };
+        let item = Cursor { batch, at: cursor.at, end: cursor.at + length };
+        cursor.at += length;
+        Some(read_item(item))
+    });
+    Some((sender, items))
+}
+
+fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
+    let kind = cursor.u8()?;
+    let header_length = usize::from(u16::from_be_bytes(cursor.array()?));
+    let body_at = cursor.at.checked_add(header_length).filter(|at| *at <= cursor.end)?;
+    let body = cursor.batch.slice(body_at..cursor.end);
+    let mut h = Cursor { batch: cursor.batch, at: cursor.at, end: body_at };
+    match kind {
+        DIRECT => {
+            let seq = h.u64()?;
+            let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
+            let (tenant, agent) = (h.short()?, h.short()?);
+            let (session, reply_to) = (h.optional_short()?, h.optional_short()?);
+            Some(Item::Direct(
+                seq,
+                Direct { tenant, agent, session, lane, expires_in_ms, reply_to, encoding, frame: body },
+            ))
+        }
+        TOPIC => {
+            let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
+            let (tenant, topic) = (h.short()?, h.short()?);
+            Some(Item::Topic(Topic { tenant, topic, lane, expires_in_ms, encoding, frame: body }))
+        }
+        ACK => {
+            let (from, upto) = (h.u64()?, h.u64()?);
+            let failed = body.chunks_exact(9).map(|entry| {
+                let (seq, nack) = entry.split_at(8);
+                Some((u64::from_be_bytes(seq.try_into().ok()?), nack_of(nack[0])))
+            });
+            Some(Item::Ack(Ack { from, upto, failed: failed.collect::<Option<_>>()? }))
+        }
+        MOVED => Some(Item::Moved { tenant: h.short()?, agent: h.short()? }),
+        _ => None,
+    }
+}
+
+struct Cursor<'b> {
+    batch: &'b Bytes,
+    at: usize,
+    end: usize,
+}
+
+impl<'b> Cursor<'b> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let to = self.at.checked_add(N).filter(|to| *to <= self.end)?;
+        let array = self.batch[self.at..to].try_into().ok();
+        self.at = to;
+        array
+    }
+    fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_be_bytes)
+    }
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+    fn short(&mut self) -> Option<&'b str> {
+        let length = usize::from(self.u8()?);
+        let to = self.at.checked_add(length).filter(|to| *to <= self.end)?;
+        let text = std::str::from_utf8(&self.batch[self.at..to]).ok()?;
+        self.at = to;
+        Some(text)
+    }
+    fn optional_short(&mut self) -> Option<Option<&'b str>> {
+        self.short().map(|text| (!text.is_empty()).then_some(text))
+    }
+}
+
+const fn encoding_byte(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Json => 0,
+        Encoding::Msgpack => 1,
+    }
+}
+
+const fn encoding(byte: u8) -> Option<Encoding> {
+    match byte {
+        0 => Some(Encoding::Json),
+        1 => Some(Encoding::Msgpack),
+        _ => None,
+    }
+}
+
+const fn lane_byte(lane: Lane) -> u8 {
+    match lane {
+        Lane::Normal => 0,
+        Lane::High => 1,
+    }
+}
+
+const fn lane(byte: u8) -> Option<Lane> {
+    match byte {
+        0 => Some(Lane::Normal),
+        1 => Some(Lane::High),
+        _ => None,
+    }
+}
+
+/// A reason of a later release is, at least, that the message did not arrive.
+const fn nack_of(byte: u8) -> Nack {
+    match byte {
+        1 => Nack::NotHere,
+        2 => Nack::Saturated,
+        3 => Nack::Expired,
+        _ => Nack::Lost,
+    }
+}

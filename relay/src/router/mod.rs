@@ -1,0 +1,109 @@
+//! Decides who gets a message: sessions here, an instance elsewhere, or a topic's channel.
+//!
+//! The router never sees a session. It holds the *queues* of sessions and never waits: a push that does not fit is
+//! refused, a lookup that takes time holds the message and not the sender. What the bus brings comes through
+//! [`Router::run`], the one reader of its events.
+
+mod delivery;
+mod direct;
+mod dispatch;
+mod envelope;
+mod link;
+mod outbox;
+mod publish;
+mod registration;
+mod route;
+mod sweep;
+mod tenant;
+mod topics;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use ahash::RandomState;
+use dashmap::DashMap;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::InstanceId;
+use crate::bus::SharedBus;
+use crate::directory::SharedDirectory;
+use crate::telemetry::metrics::Metrics;
+
+pub use direct::{Outgoing, Routed};
+pub use registration::Registration;
+pub use tenant::Tenant;
+pub use topics::NotSubscribed;
+
+use link::Link;
+use outbox::Outbox;
+use tenant::Names;
+
+/// Decides who gets a message.
+#[derive(Debug)]
+pub struct Router {
+    instance: InstanceId,
+    tenants: Names<Arc<Tenant>>,
+    links: DashMap<InstanceId, Arc<Link>, RandomState>,
+    /// News for every instance.
+    fleet: Outbox,
+    connections: AtomicU64,
+    bus: SharedBus,
+    directory: SharedDirectory,
+    metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+    settings: RouterSettings,
+}
+
+/// What an operator chose for routing.
+#[derive(Debug, Clone, Copy)]
+pub struct RouterSettings {
+    /// How long the report of another instance is waited for before an outcome is `unknown`.
+    pub outcome_timeout: Duration,
+    /// How long a route may be used without asking again.
+    pub route_ttl: Duration,
+}
+
+impl Router {
+    /// A router of `instance`. Its tasks run on `tracker`.
+    pub fn new(
+        instance: InstanceId,
+        bus: SharedBus,
+        directory: SharedDirectory,
+        metrics: Arc<Metrics>,
+        tracker: TaskTracker,
+        settings: RouterSettings,
+    ) -> Arc<Router> {
+        Arc::new(Router {
+            instance,
+            tenants: Names::default(),
+            links: DashMap::default(),
+            fleet: Outbox::default(),
+            connections: AtomicU64::new(0),
+            bus,
+            directory,
+            metrics,
+            tracker,
+            settings,
+        })
+    }
+
+    /// This instance.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// How the bus stands.
+    pub fn bus_health(&self) -> crate::bus::BusHealth {
+        self.bus.health()
+    }
+
+    /// The way to another instance.
+    fn link(&self, peer: &InstanceId) -> Arc<Link> {
+        if let Some(link) = self.links.get(peer) {
+            return Arc::clone(&link);
+        }
+        let new = || Arc::new(Link::new(peer.clone(), link::first_number()));
+        Arc::clone(&self.links.entry(peer.clone()).or_insert_with(new))
+    }
+}

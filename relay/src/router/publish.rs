@@ -1,0 +1,156 @@
+//! From the outboxes onto the bus. One task a destination while something waits for it, none otherwise.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use relay_protocol::{ErrorCode, topic};
+use tokio::time::Instant;
+
+use crate::bus::{Channel, PublishError};
+use crate::outbound::Settlement;
+use crate::router::Router;
+use crate::router::delivery::SATURATED_RETRY_MS;
+use crate::router::envelope::{self, Topic};
+use crate::router::link::{Link, Reported};
+use crate::router::outbox::{Outbox, Pump};
+use crate::router::route::{Parcel, UNAVAILABLE_RETRY_MS};
+use crate::router::tenant::Tenant;
+use crate::telemetry::outcome::Outcome;
+
+impl Router {
+    /// Puts a message to a topic in line for the bus.
+    pub(super) fn publish(self: &Arc<Self>, tenant: &Arc<Tenant>, topic: &Topic<&str>, settlement: Settlement) {
+        let outbox = match tenant.outboxes.get(topic.topic) {
+            Some(outbox) => outbox,
+            None => tenant.outboxes.entry(topic.topic.into()).or_default().downgrade(),
+        };
+        // Pushed under the entry's lock, so that the outbox cannot be forgotten between being found and being filled.
+        let pushed =
+            outbox.push(&self.instance, None, Some(settlement), |batch| envelope::append_topic(batch, topic));
+        match pushed {
+            Ok(Pump::Running) => {}
+            Ok(Pump::Start) => {
+                let (name, waiting) = (Arc::clone(outbox.key()), Arc::clone(outbox.value()));
+                drop(outbox);
+                self.tracker.spawn(Arc::clone(self).pump_topic(Arc::clone(tenant), name, waiting));
+            }
+            Err((_, settlement)) => {
+                if let Some(settlement) = settlement {
+                    settlement.settle(Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS));
+                }
+            }
+        }
+    }
+
+    async fn pump_topic(self: Arc<Self>, tenant: Arc<Tenant>, name: Arc<str>, outbox: Arc<Outbox>) {
+        let exact = Channel::topic(&tenant.name, &name);
+        while let Some(mut batch) = outbox.next() {
+            let payload = batch.payload();
+            let mut outcome = published(self.publish_batch(&exact, payload.clone(), batch.items).await);
+            if outcome == Outcome::Accepted && self.directory.may_have_wildcards(&tenant.name) {
+                for pattern in topic::wildcards(&name) {
+                    let channel = Channel::topic(&tenant.name, &pattern);
+                    let wide = self.publish_batch(&channel, payload.clone(), batch.items).await;
+                    // The exact subscribers have it, so what others missed can only be called unknown.
+                    if wide.is_err() {
+                        outcome = Outcome::Unknown;
+                    }
+                }
+            }
+            for settlement in batch.settlements {
+                settlement.settle(outcome);
+            }
+        }
+        tenant.outboxes.remove_if(&name, |_, outbox| outbox.is_idle());
+    }
+
+    /// Starts publishing to a link if nobody does.
+    pub(super) fn pump_link(self: &Arc<Self>, pump: Pump, link: &Arc<Link>) {
+        if pump == Pump::Start {
+            self.tracker.spawn(Arc::clone(self).run_link(Arc::clone(link)));
+        }
+    }
+
+    async fn run_link(self: Arc<Self>, link: Arc<Link>) {
+        let inbox = Channel::inbox(&link.peer);
+        while let Some(mut batch) = link.outbox.next() {
+            let result = self.publish_batch(&inbox, batch.payload(), batch.items).await;
+            let Some(seqs) = batch.seqs else { continue };
+            match result {
+                // Nobody listens there: the instance is gone, and its agents may be elsewhere by now.
+                Ok(0) => link.withdraw(seqs).into_iter().for_each(|reported| {
+                    let away = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
+                    self.send_again(&link, reported, away);
+                }),
+                Ok(_) => {}
+                Err(PublishError::NotSent) => {
+                    for Reported { pending, .. } in link.withdraw(seqs) {
+                        pending.settlement.settle(published(result));
+                    }
+                }
+                // It may still arrive and be reported; if not, the time-out will say `unknown`.
+                Err(PublishError::Unknown) => {}
+            }
+        }
+    }
+
+    /// A message did not reach its agent at `link`: it goes where the agent is now, once, or has `otherwise` for outcome.
+    pub(super) fn send_again(self: &Arc<Self>, link: &Arc<Link>, reported: Reported, otherwise: Outcome) {
+        let pending = reported.pending;
+        let tenant = self.tenants.get(&pending.direct.tenant).map(|tenant| Arc::clone(&tenant));
+        match tenant {
+            Some(tenant) if !pending.retried => {
+                let now = Instant::now();
+                let parcel = Parcel {
+                    taken_at: now,
+                    expires_at: pending.expires_at(),
+                    direct: pending.direct,
+                    settlement: pending.settlement,
+                    returned: Some((link.peer.clone(), otherwise)),
+                };
+                self.dispatch_returned(&tenant, link, parcel);
+            }
+            _ => pending.settlement.settle(otherwise),
+        }
+    }
+
+    /// Tells every instance that routes to an agent are out of date.
+    pub(super) fn announce_moved(self: &Arc<Self>, tenant: &str, agent: &str) {
+        let pushed =
+            self.fleet.push(&self.instance, None, None, |batch| envelope::append_moved(batch, tenant, agent));
+        // What does not fit is not missed for long: routes end by themselves.
+        if matches!(pushed, Ok(Pump::Start)) {
+            let router = Arc::clone(self);
+            self.tracker.spawn(async move {
+                let channel = Channel::fleet();
+                while let Some(mut batch) = router.fleet.next() {
+                    let _ = router.publish_batch(&channel, batch.payload(), batch.items).await;
+                }
+            });
+        }
+    }
+
+    async fn publish_batch(&self, channel: &Channel, payload: Bytes, items: usize) -> Result<u64, PublishError> {
+        let begun = Instant::now();
+        let result = self.bus.publish(channel, payload).await;
+        self.metrics.bus_publish_seconds.record(begun.elapsed().as_secs_f64());
+        match result {
+            Ok(_) => {
+                self.metrics.bus_published.increment(1);
+                self.metrics.bus_published_envelopes.increment(items as u64);
+            }
+            Err(PublishError::NotSent) => self.metrics.bus_publish_failed.increment(1),
+            Err(PublishError::Unknown) => self.metrics.bus_publish_unknown.increment(1),
+        }
+        result
+    }
+}
+
+/// What a publish means to those whose messages it carried.
+fn published(result: Result<u64, PublishError>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Accepted,
+        Err(PublishError::NotSent) => Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS),
+        Err(PublishError::Unknown) => Outcome::Unknown,
+    }
+}

@@ -1,0 +1,110 @@
+//! A session's place in the router. A guard: when it goes, so do its entries, whatever ended the session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::directory::OwnEntry;
+use crate::outbound::{CloseSignal, Outbound, Settlement};
+use crate::router::Router;
+use crate::router::direct::{Outgoing, Routed};
+use crate::router::tenant::{Member, Tenant};
+use crate::router::topics::NotSubscribed;
+
+/// How long a `welcome` waits for the directory: others may then not find the session yet, but it can work.
+const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A session's place in the router.
+#[derive(Debug)]
+pub struct Registration {
+    router: Arc<Router>,
+    tenant: Arc<Tenant>,
+    entry: OwnEntry,
+    connection: u64,
+    outbound: Arc<Outbound>,
+}
+
+impl Registration {
+    /// Enters a session; when this ends others can find it, unless the directory is away.
+    pub async fn enter(router: &Arc<Router>, entry: OwnEntry, outbound: Arc<Outbound>) -> Registration {
+        let tenant = router.tenant(&entry.tenant);
+        let connection = router.connections.fetch_add(1, Ordering::Relaxed);
+        let member = Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
+        tenant.agents.entry(Arc::clone(&entry.agent)).or_default().members.push(member);
+        // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
+        let registration = Registration { router: Arc::clone(router), tenant, entry, connection, outbound };
+        let registered = router.directory.register(registration.entry.clone());
+        if let Ok(Ok(others)) = tokio::time::timeout(REGISTER_PATIENCE, registered).await
+            && !others.is_empty()
+        {
+            let (tenant, agent) = (&registration.entry.tenant, &registration.entry.agent);
+            if let Some(mut local) = registration.tenant.agents.get_mut(agent) {
+                local.elsewhere = true;
+            }
+            router.announce_moved(tenant, agent);
+        }
+        registration
+    }
+
+    /// Routes a message of this session.
+    pub fn route(&self, outgoing: &Outgoing<'_>, settlement: impl FnOnce() -> Settlement) -> Routed {
+        self.router.route(&self.tenant, outgoing, settlement)
+    }
+
+    /// Enters the session as subscriber; the future ends when no later message can be missed.
+    pub fn subscribe(&self, pattern: &Arc<str>) -> BoxFuture<'static, Result<(), NotSubscribed>> {
+        self.router.join(&self.tenant, pattern, self.connection, &self.outbound)
+    }
+
+    /// Takes the session out of the subscribers.
+    pub fn unsubscribe(&self, pattern: &Arc<str>) {
+        self.router.leave(&self.tenant, pattern, self.connection);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let agent = &self.entry.agent;
+        if let Some(mut local) = self.tenant.agents.get_mut(agent) {
+            local.members.retain(|member| member.connection != self.connection);
+        }
+        self.tenant.agents.remove_if(agent, |_, local| local.members.is_empty());
+        let unregistered = self.router.directory.unregister(self.entry.clone());
+        self.router.tracker.spawn(async move {
+            // An entry that stays because the store is away ends with this instance's wish for it.
+            let _ = unregistered.await;
+        });
+        self.router.leave_tenant(&self.tenant);
+    }
+}
+
+impl Router {
+    /// Asks every session here to end its connection.
+    pub fn close_all(&self, signal: impl Fn() -> CloseSignal) {
+        for tenant in &self.tenants {
+            for agent in &tenant.agents {
+                for member in &agent.members {
+                    member.outbound.close(signal());
+                }
+            }
+        }
+    }
+
+    /// The tenant of a session that comes in.
+    fn tenant(&self, name: &Arc<str>) -> Arc<Tenant> {
+        let tenant = self
+            .tenants
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::new(Tenant::new(Arc::clone(name))));
+        // Counted under the entry's lock, so that it is not forgotten between being found and being used.
+        tenant.members.fetch_add(1, Ordering::AcqRel);
+        Arc::clone(&tenant)
+    }
+
+    fn leave_tenant(&self, tenant: &Arc<Tenant>) {
+        tenant.members.fetch_sub(1, Ordering::AcqRel);
+        self.tenants.remove_if(&tenant.name, |_, tenant| tenant.is_empty());
+    }
+}

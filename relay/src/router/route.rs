@@ -1,0 +1,252 @@
+//! Where an agent's sessions are, as far as this instance knows, and the messages that wait to learn it.
+//!
+//! Order: everything for an agent goes through its entry here, under the entry's lock. While the entry is being
+//! resolved later messages are held behind earlier ones, and those that an instance sent back go before all.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use relay_protocol::{ErrorCode, SharedFrame, Chunk};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::bus::InstanceId;
+use crate::directory::{DirectoryError, Entry};
+use crate::outbound::Settlement;
+use crate::router::Router;
+use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
+use crate::router::envelope::Direct;
+use crate::router::link::Link;
+use crate::router::tenant::Tenant;
+use crate::telemetry::outcome::Outcome;
+
+/// When to try again while a part of the path is away, in milliseconds: about as long as a reconnect takes.
+pub(super) const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// Messages that may wait for one route.
+const HELD_MAX: usize = 4_096;
+/// Routes kept for one tenant; above it those out of date are swept at the next miss.
+const ROUTES_MAX: usize = 65_536;
+
+/// Where an agent is.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// Its sessions when last asked.
+    Known { entries: SmallVec<[Entry; 1]>, until: Instant },
+    /// Somebody asks.
+    Resolving(Box<Held>),
+}
+
+/// What waits for a route.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Sent back by an instance where the agent is no more.
+    returned: VecDeque<Parcel>,
+    /// Not sent yet.
+    fresh: VecDeque<Parcel>,
+}
+
+/// A message whose recipient may be on another instance.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) direct: Arc<Direct<Arc<str>>>,
+    pub(super) settlement: Settlement,
+    pub(super) taken_at: Instant,
+    pub(super) expires_at: Option<Instant>,
+    /// The instance that sent it back, and what its sender hears if there is no other.
+    pub(super) returned: Option<(InstanceId, Outcome)>,
+}
+
+impl Tenant {
+    /// Asks again before the next message to `agent`.
+    pub(super) fn forget_route(&self, agent: &str) {
+        self.routes.remove_if(agent, |_, route| matches!(route, Route::Known { .. }));
+    }
+
+    /// Asks again before the next message to anybody.
+    pub(super) fn forget_routes(&self) {
+        self.routes.retain(|_, route| matches!(route, Route::Resolving(_)));
+    }
+
+    fn begin_resolving(&self, agent: &Arc<str>, held: Held) {
+        self.resolving.fetch_add(1, Ordering::AcqRel);
+        self.routes.insert(Arc::clone(agent), Route::Resolving(Box::new(held)));
+    }
+}
+
+impl Router {
+    /// Sends a message where its agent is, as soon as that is known.
+    pub(super) fn dispatch_parcel(self: &Arc<Self>, tenant: &Arc<Tenant>, parcel: Parcel) {
+        let agent = Arc::clone(&parcel.direct.agent);
+        if let Some(mut route) = tenant.routes.get_mut(&agent) {
+            match &mut *route {
+                Route::Known { entries, until } if *until > parcel.taken_at => {
+                    let entries = entries.clone();
+                    return self.forward(tenant, &entries, parcel);
+                }
+                Route::Known { .. } => {}
+                Route::Resolving(held) if held.fresh.len() >= HELD_MAX => {
+                    let outcome = Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS);
+                    return parcel.settlement.settle(outcome);
+                }
+                Route::Resolving(held) => return held.fresh.push_back(parcel),
+            }
+        }
+        let held = Held { fresh: VecDeque::from([parcel]), ..Held::default() };
+        self.resolve(tenant, &agent, held, None);
+    }
+
+    /// Asks again for a message that an instance sent back; later ones wait behind it.
+    pub(super) fn dispatch_returned(self: &Arc<Self>, tenant: &Arc<Tenant>, link: &Arc<Link>, parcel: Parcel) {
+        let agent = Arc::clone(&parcel.direct.agent);
+        if let Some(mut route) = tenant.routes.get_mut(&agent)
+            && let Route::Resolving(held) = &mut *route
+        {
+            return held.returned.push_back(parcel);
+        }
+        let held = Held { returned: VecDeque::from([parcel]), ..Held::default() };
+        // What is still under way to that instance will come back too, and belongs before anything later.
+        let barrier = (Arc::clone(link), link.next_seq());
+        self.resolve(tenant, &agent, held, Some(barrier));
+    }
+
+    fn resolve(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        agent: &Arc<str>,
+        held: Held,
+        barrier: Option<(Arc<Link>, u64)>,
+    ) {
+        let mut lookup = self.directory.lookup(&tenant.name, agent);
+        // A directory in this process answers at once, and most tenants never need a task for it.
+        if barrier.is_none()
+            && let Some(found) = (&mut lookup).now_or_never()
+        {
+            tenant.begin_resolving(agent, held);
+            return self.resolved(tenant, agent, found);
+        }
+        if tenant.routes.len() > ROUTES_MAX {
+            let now = Instant::now();
+            tenant.routes.retain(|_, route| matches!(route, Route::Known { until, .. } if *until > now)
+                || matches!(route, Route::Resolving(_)));
+        }
+        tenant.begin_resolving(agent, held);
+        let (router, tenant, agent) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(agent));
+        self.tracker.spawn(async move {
+            let found = match barrier {
+                None => lookup.await,
+                Some((link, seq)) => {
+                    // Ends at the latest when the outcome time-out gives up what is under way.
+                    link.settled_before(seq).await;
+                    router.directory.lookup(&tenant.name, &agent).await
+                }
+            };
+            router.resolved(&tenant, &agent, found);
+        });
+    }
+
+    fn resolved(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        agent: &Arc<str>,
+        found: Result<Vec<Entry>, DirectoryError>,
+    ) {
+        let Some(mut route) = tenant.routes.get_mut(agent) else { return };
+        let known: SmallVec<[Entry; 1]> = match &found {
+            Ok(entries) => entries.iter().cloned().collect(),
+            Err(DirectoryError) => SmallVec::new(),
+        };
+        match &found {
+            Err(DirectoryError) => self.metrics.lookups_failed.increment(1),
+            Ok(entries) if entries.is_empty() => self.metrics.lookups_empty.increment(1),
+            Ok(_) => self.metrics.lookups.increment(1),
+        }
+        // Nobody found is not remembered: the agent may come the next moment.
+        let ttl = if known.is_empty() { Duration::ZERO } else { self.settings.route_ttl };
+        let until = Instant::now() + ttl;
+        let only_here = found.is_ok() && known.iter().all(|entry| entry.instance == self.instance);
+        let before = std::mem::replace(&mut *route, Route::Known { entries: known.clone(), until });
+        if only_here && let Some(mut local) = tenant.agents.get_mut(agent) {
+            local.elsewhere = false;
+        }
+        if let Route::Resolving(held) = before {
+            for parcel in held.returned.into_iter().chain(held.fresh) {
+                match found {
+                    Ok(_) => self.forward(tenant, &known, parcel),
+                    Err(DirectoryError) => self.forward_blind(tenant, parcel),
+                }
+            }
+        }
+        drop(route);
+        tenant.resolving.fetch_sub(1, Ordering::AcqRel);
+        tenant.routes.remove_if(agent, |_, route| {
+            matches!(route, Route::Known { entries, .. } if entries.is_empty())
+        });
+    }
+
+    /// Sends a message to the instances of `entries` that it is meant for.
+    fn forward(self: &Arc<Self>, tenant: &Arc<Tenant>, entries: &[Entry], parcel: Parcel) {
+        let now = Instant::now();
+        if parcel.expires_at.is_some_and(|at| at <= now) {
+            return parcel.settlement.settle(Outcome::failed(ErrorCode::Expired));
+        }
+        let mut targets: SmallVec<[&InstanceId; 2]> = SmallVec::new();
+        let wanted = entries.iter().filter(|entry| {
+            parcel.direct.session.as_ref().is_none_or(|session| *session == entry.session)
+                && parcel.returned.as_ref().is_none_or(|(by, _)| *by != entry.instance)
+        });
+        for entry in wanted {
+            if !targets.contains(&&entry.instance) {
+                targets.push(&entry.instance);
+            }
+        }
+        if targets.is_empty() {
+            let outcome = parcel.returned.map_or(Outcome::failed(ErrorCode::NoRecipient), |(_, outcome)| outcome);
+            return parcel.settlement.settle(outcome);
+        }
+        let retried = parcel.returned.is_some();
+        let parts = parcel.settlement.split(targets.len());
+        for (target, part) in targets.into_iter().zip(parts) {
+            if *target == self.instance {
+                part.settle(self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at));
+                continue;
+            }
+            let link = self.link(target);
+            match link.push(&self.instance, Arc::clone(&parcel.direct), part, retried, now) {
+                Ok(pump) => self.pump_link(pump, &link),
+                Err(part) => part.settle(Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS)),
+            }
+        }
+    }
+
+    /// The directory is away: sessions here are served, for others nothing can be promised.
+    fn forward_blind(&self, tenant: &Tenant, parcel: Parcel) {
+        let outcome = match self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at) {
+            Outcome::Failed { reason: ErrorCode::NoRecipient, .. } => {
+                Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS)
+            }
+            outcome => outcome,
+        };
+        parcel.settlement.settle(outcome);
+    }
+
+    fn deliver_here(
+        &self,
+        tenant: &Tenant,
+        direct: &Direct<Arc<str>>,
+        taken_at: Instant,
+        expires_at: Option<Instant>,
+    ) -> Outcome {
+        let shared = SharedFrame::new(direct.encoding, Chunk::one(direct.frame.clone()));
+        let delivery = Delivery {
+            frames: Frames::Written(&shared),
+            lane: direct.lane,
+            taken_at,
+            expires_at,
+            reply_to: direct.reply_to.as_deref(),
+        };
+        tenant.deliver(&direct.agent, direct.session.as_deref(), &delivery, &self.metrics)
+    }
+}

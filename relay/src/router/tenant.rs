@@ -1,0 +1,72 @@
+//! One tenant on this instance. A session holds its own tenant and nothing else, so nothing it says can reach another's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ahash::RandomState;
+use dashmap::DashMap;
+use indexmap::IndexMap;
+use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
+
+use crate::outbound::Outbound;
+use crate::router::outbox::Outbox;
+use crate::router::route::Route;
+
+/// A map of names, hashed with a key that nobody outside knows.
+pub(super) type Names<V> = DashMap<Arc<str>, V, RandomState>;
+
+/// What this instance holds of one tenant.
+#[derive(Debug)]
+pub struct Tenant {
+    pub(super) name: Arc<str>,
+    pub(super) agents: Names<Agent>,
+    pub(super) topics: Names<Arc<Subscribers>>,
+    pub(super) routes: Names<Route>,
+    pub(super) outboxes: Names<Arc<Outbox>>,
+    /// Subscriptions with a wildcard.
+    pub(super) wildcards: Mutex<usize>,
+    /// Routes being resolved. While there is one, a message for a local agent may have to wait behind earlier ones.
+    pub(super) resolving: AtomicUsize,
+    /// Registrations that live.
+    pub(super) members: AtomicUsize,
+}
+
+impl Tenant {
+    pub(super) fn new(name: Arc<str>) -> Tenant {
+        Tenant {
+            name,
+            agents: Names::default(),
+            topics: Names::default(),
+            routes: Names::default(),
+            outboxes: Names::default(),
+            wildcards: Mutex::new(0),
+            resolving: AtomicUsize::new(0),
+            members: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.load(Ordering::Acquire) == 0
+    }
+}
+
+/// An agent with sessions on this instance.
+#[derive(Debug, Default)]
+pub(super) struct Agent {
+    pub(super) members: SmallVec<[Member; 1]>,
+    /// Whether it may have sessions on other instances too. While not, nobody need be asked.
+    pub(super) elsewhere: bool,
+}
+
+/// A session on this instance.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) session: Arc<str>,
+    pub(super) connection: u64,
+    pub(super) outbound: Arc<Outbound>,
+}
+
+/// The local subscribers of one pattern.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers(pub(super) RwLock<IndexMap<u64, Arc<Outbound>, RandomState>>);

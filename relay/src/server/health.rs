@@ -1,0 +1,59 @@
+//! Is it alive, is it ready, has it started? Liveness never looks at Redis, and one Redis outage does not make every
+//! instance unready: traffic would have nowhere to go.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::bus::BusHealth;
+use crate::lifecycle::Life;
+use crate::server::ServerState;
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    instance: String,
+    bus: &'static str,
+    connections_left: usize,
+}
+
+fn report(state: &ServerState, ready: bool) -> Response {
+    let bus = match state.router.bus_health() {
+        BusHealth::Up => "up",
+        BusHealth::Deaf => "deaf",
+        BusHealth::Down => "down",
+    };
+    let status = match (state.phase.get(), ready) {
+        (Life::Starting, _) => "starting",
+        (Life::Draining, _) => "draining",
+        (Life::Serving, true) => "ready",
+        (Life::Serving, false) => "unready",
+    };
+    let connections_left = state.admission.connections_left();
+    let report = Report { status, instance: state.router.instance().to_string(), bus, connections_left };
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(report)).into_response()
+}
+
+/// The process answers.
+pub(super) async fn live(State(state): State<Arc<ServerState>>) -> Response {
+    report(&state, true)
+}
+
+/// More connections are welcome: not while leaving, full, or deaf to a bus that others can use.
+pub(super) async fn ready(State(state): State<Arc<ServerState>>) -> Response {
+    let ready = state.phase.get() == Life::Serving
+        && state.router.bus_health() != BusHealth::Deaf
+        && state.admission.connections_left() > 0;
+    report(&state, ready)
+}
+
+/// The process has started.
+pub(super) async fn startup(State(state): State<Arc<ServerState>>) -> Response {
+    let started = state.phase.get() != Life::Starting;
+    report(&state, started)
+}

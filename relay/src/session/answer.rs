@@ -1,0 +1,48 @@
+//! What the relay says to a client about its own commands.
+
+use relay_protocol::{Chunk, Encoding, ErrorCode, ServerFrame, Text};
+
+use crate::limits::Limited;
+use crate::session::Session;
+use crate::session::transport::Socket;
+
+/// Writes a frame down.
+pub(super) fn encode(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
+    let mut bytes = Vec::with_capacity(128);
+    frame.encode(encoding, &mut bytes);
+    Chunk::one(bytes)
+}
+
+/// A refusal of a command.
+pub(super) fn refusal<'a>(id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) -> ServerFrame<'a> {
+    ServerFrame::Error { id, code, message: what.into(), retry_after_ms: None, limit: None }
+}
+
+/// A refusal by a rate.
+pub(super) fn limited(id: Option<u64>, limited: &Limited) -> ServerFrame<'static> {
+    ServerFrame::Error {
+        id,
+        code: ErrorCode::RateLimited,
+        message: "over a rate".into(),
+        retry_after_ms: Some(retry_after_ms(limited)),
+        limit: Some(limited.limit.into()),
+    }
+}
+
+/// When to come back after a rate was met; never at once.
+pub(super) fn retry_after_ms(limited: &Limited) -> u64 {
+    u64::try_from(limited.retry_after.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+impl<S: Socket> Session<S> {
+    /// Answers a command.
+    pub(super) fn answer(&mut self, frame: &ServerFrame<'_>) {
+        self.answers.push(encode(frame, self.transport.encoding()));
+    }
+
+    /// Refuses a command that is no send.
+    pub(super) fn refuse<'a>(&mut self, id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) {
+        self.context.metrics.command_error(code);
+        self.answer(&refusal(id, code, what));
+    }
+}

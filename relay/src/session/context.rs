@@ -1,0 +1,117 @@
+//! What every session of an instance shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use relay_protocol::CloseCode;
+use relay_protocol::server::Limits;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::config::limits::LimitsConfig;
+use crate::outbound::{Bounds, CloseSignal};
+use crate::router::Router;
+use crate::telemetry::metrics::Metrics;
+
+/// What every session shares.
+#[derive(Debug)]
+pub struct SessionContext {
+    /// Decides who gets a message.
+    pub router: Arc<Router>,
+    /// Tells who presents a token.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Carries the tasks of subscriptions.
+    pub tracker: TaskTracker,
+    /// Cancelled when the instance leaves.
+    pub drain: CancellationToken,
+    /// What an operator chose.
+    pub settings: SessionSettings,
+}
+
+impl SessionContext {
+    /// What each session is told when the instance leaves: its own moment to come back, so that they do not all come at
+    /// once.
+    pub fn leave_signal(&self) -> CloseSignal {
+        let spread = u64::try_from(self.settings.drain_spread.as_millis()).unwrap_or(u64::MAX);
+        CloseSignal {
+            code: CloseCode::Drain,
+            message: "this instance leaves",
+            reconnect_after_ms: Some(rand::rng().random_range(0..=spread)),
+        }
+    }
+}
+
+/// What an operator chose for sessions.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// The longest silence towards a client.
+    pub heartbeat: Duration,
+    /// How long a queue may stay full, or a socket refuse to be written to.
+    pub slow: Duration,
+    /// What may wait for a session.
+    pub queue: Bounds,
+    /// Buffer for reading from a socket.
+    pub read_buffer_bytes: usize,
+    /// How long a connection lives on after its token.
+    pub token_grace: Duration,
+    /// How long before its end a client is told that its token expires.
+    pub token_warning: Duration,
+    /// Over how long the clients of a leaving instance are told to come back.
+    pub drain_spread: Duration,
+    /// What one connection may do.
+    pub limits: LimitsConfig,
+}
+
+impl SessionSettings {
+    /// The part of a configuration that concerns sessions.
+    pub fn new(config: &Config) -> SessionSettings {
+        let (session, auth) = (&config.session, &config.auth);
+        SessionSettings {
+            heartbeat: Duration::from_millis(session.heartbeat_ms),
+            slow: Duration::from_millis(session.slow_ms),
+            queue: Bounds { messages: session.queue_messages, bytes: session.queue_bytes },
+            read_buffer_bytes: session.read_buffer_bytes,
+            token_grace: Duration::from_secs(auth.auth_grace_s),
+            token_warning: Duration::from_secs(auth.auth_warn_s),
+            drain_spread: Duration::from_millis(config.server.drain_spread_ms),
+            limits: config.limits.clone(),
+        }
+    }
+
+    /// What a client is told in `welcome`.
+    pub fn announced(&self) -> Limits {
+        Limits {
+            payload: self.limits.payload_bytes as u64,
+            message: self.limits.message_bytes() as u64,
+            frames: self.limits.frames_per_message as u64,
+            subscriptions: self.limits.subscriptions as u64,
+            in_flight: u64::from(self.limits.in_flight),
+            rate_messages: u64::from(self.limits.rate_messages),
+            rate_burst: u64::from(self.limits.rate_burst),
+            rate_bytes: u64::from(self.limits.rate_bytes),
+            queue_messages: self.queue.messages as u64,
+            queue_bytes: self.queue.bytes as u64,
+        }
+    }
+}
+
+/// A connection whose upgrade is done.
+#[derive(Debug)]
+pub struct Upgraded<S, P> {
+    /// The socket.
+    pub socket: S,
+    /// What the client speaks.
+    pub encoding: relay_protocol::Encoding,
+    /// The token, if it came with the upgrade.
+    pub token: Option<String>,
+    /// Held while no token has been shown.
+    pub unauthenticated: P,
+    /// When the upgrade was done.
+    pub since: Instant,
+}

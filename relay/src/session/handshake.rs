@@ -1,0 +1,175 @@
+//! From an upgraded socket to a session: `hello` within its time, a token that holds, a place in the router.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use relay_protocol::server::Welcome;
+use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ServerFrame, decode_client, limit};
+use tokio::time::Instant;
+
+use crate::auth::Principal;
+use crate::directory::OwnEntry;
+use crate::limits::ConnectionLimits;
+use crate::outbound::{CloseSignal, Outbound, Told};
+use crate::router::Registration;
+use crate::session::Over;
+use crate::session::Session;
+use crate::session::answer::encode;
+use crate::session::context::{SessionContext, Upgraded};
+use crate::session::pulse::Pulse;
+use crate::session::replies::ReplyRights;
+use crate::session::subscriptions::Subscriptions;
+use crate::session::transport::{End, Inbound, Socket, Transport};
+
+/// What a `hello` says.
+struct Hello {
+    id: u64,
+    token: Option<String>,
+}
+
+/// Opens a session, or says on which transport to end it and why.
+pub(super) async fn open<S: Socket, P>(
+    context: &Arc<SessionContext>,
+    upgraded: Upgraded<S, P>,
+) -> Result<(Session<S>, Bytes), (Transport<S>, Over)> {
+    let settings = &context.settings;
+    let message_bytes_max = settings.limits.message_bytes();
+    let mut transport =
+        Transport::new(upgraded.socket, upgraded.encoding, settings.read_buffer_bytes, message_bytes_max).await;
+    let deadline = upgraded.since + Duration::from_millis(limit::HELLO_TIMEOUT_MS);
+    let first = tokio::time::timeout_at(deadline, first_frames(&mut transport)).await;
+    let frames = match first {
+        Ok(Ok(frames)) => frames,
+        Ok(Err(over)) => return Err((transport, over)),
+        Err(_) => return Err((transport, close(CloseCode::HelloExpected, "no hello in time"))),
+    };
+    let hello = match hello(&transport, &frames, settings.limits.frames_per_message) {
+        Ok(hello) => hello,
+        Err(over) => return Err((transport, over)),
+    };
+    let principal = match authenticate(context, hello.token.or(upgraded.token)) {
+        Ok(principal) => principal,
+        Err(over) => return Err((transport, over)),
+    };
+    drop(upgraded.unauthenticated);
+    transport.allow();
+    let session = admit(context, transport, principal, hello.id).await?;
+    context.metrics.handshake_seconds.record(upgraded.since.elapsed().as_secs_f64());
+    Ok((session, frames))
+}
+
+async fn first_frames<S: Socket>(transport: &mut Transport<S>) -> Result<Bytes, Over> {
+    loop {
+        match std::future::poll_fn(|cx| transport.poll_read(cx)).await {
+            Ok(Inbound::Frames(frames)) => return Ok(frames),
+            Ok(Inbound::Life) => {}
+            Err(End::Gone) => return Err(Over::Left),
+            Err(End::Fault(code, message)) => return Err(close(code, message)),
+        }
+    }
+}
+
+fn hello<S: Socket>(transport: &Transport<S>, frames: &Bytes, frames_max: usize) -> Result<Hello, Over> {
+    let mut first = None;
+    let decoded = decode_client(transport.encoding(), frames, frames_max, |frame| {
+        if first.is_none() {
+            first = Some(match frame {
+                Ok(ClientFrame::Hello { id, token, .. }) => {
+                    Ok(Hello { id, token: token.map(|token| token.0.into_owned()) })
+                }
+                Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
+                Err(_) => Err(close(CloseCode::BadFrame, "the first frame must be a well-formed hello")),
+            });
+        }
+    });
+    match (first, decoded) {
+        (Some(first), _) => first,
+        (None, _) => Err(close(CloseCode::BadFrame, "not a frame or a batch of frames")),
+    }
+}
+
+fn authenticate(context: &SessionContext, token: Option<String>) -> Result<Principal, Over> {
+    let token = token.ok_or(close(CloseCode::TokenInvalid, "a token is needed"))?;
+    context.authenticator.authenticate(&token, SystemTime::now()).map_err(|error| {
+        tracing::debug!(reason = error.label(), "token refused");
+        close(error.close_code(), error.label())
+    })
+}
+
+/// Gives the session its name, its queue and its place, and welcomes it.
+async fn admit<S: Socket>(
+    context: &Arc<SessionContext>,
+    mut transport: Transport<S>,
+    principal: Principal,
+    hello_id: u64,
+) -> Result<Session<S>, (Transport<S>, Over)> {
+    let bits: [u8; 16] = rand::random();
+    let name = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits));
+    let (Some(agent), Some(address)) = (
+        Address::parse(Cow::Owned(format!("agent/{}", principal.agent()))),
+        Address::parse(Cow::Owned(format!("session/{name}"))),
+    ) else {
+        return Err((transport, close(CloseCode::Internal, "no session could be named")));
+    };
+    let settings = &context.settings;
+    let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
+    let entry = OwnEntry {
+        tenant: Arc::clone(principal.tenant()),
+        agent: Arc::clone(principal.agent()),
+        session: name.into(),
+        generation: 1,
+    };
+    let registration = Registration::enter(&context.router, entry, Arc::clone(&outbound)).await;
+    let now = SystemTime::now();
+    let left = principal.expires_at().duration_since(now).unwrap_or_default();
+    let welcome = ServerFrame::Welcome(Box::new(Welcome {
+        id: hello_id,
+        protocol: 1,
+        agent: agent.borrowed(),
+        session: address.borrowed(),
+        generation: 1,
+        resumed: false,
+        ticket: None,
+        heartbeat_ms: millis(settings.heartbeat),
+        lease_ms: None,
+        token_expires_in_ms: millis(left),
+        server_time_ms: millis(now.duration_since(UNIX_EPOCH).unwrap_or_default()),
+        limits: settings.announced(),
+    }));
+    let welcome = encode(&welcome, transport.encoding());
+    if let Err(end) = transport.write(welcome) {
+        tracing::trace!(?end, "gone before its welcome");
+        return Err((transport, Over::Left));
+    }
+    Ok(Session {
+        context: Arc::clone(context),
+        outbound,
+        registration,
+        agent,
+        address,
+        limits: ConnectionLimits::new(&settings.limits),
+        subscriptions: Subscriptions::default(),
+        replies: ReplyRights::default(),
+        pulse: Pulse::new(settings, left, Instant::now()),
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        last_id: hello_id,
+        strikes: 0,
+        answers: Vec::<Chunk>::new(),
+        told: Told::default(),
+        needs_flush: true,
+        principal,
+        transport,
+    })
+}
+
+fn close(code: CloseCode, message: &'static str) -> Over {
+    Over::Close(CloseSignal { code, message, reconnect_after_ms: None })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,233 @@
+//! What a client says, frame by frame.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use relay_protocol::client::Qos;
+use relay_protocol::server::GapReason;
+use relay_protocol::{ClientFrame, CloseCode, ErrorCode, FrameError, ServerFrame, decode_client};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::outbound::{CloseSignal, GapNotice};
+use crate::session::answer::{encode, limited, refusal};
+use crate::session::send::Arrival;
+use crate::session::transport::Socket;
+use crate::session::{Over, Session};
+
+impl<S: Socket> Session<S> {
+    /// Carries out the frames of a WebSocket message, but for the first `skip`.
+    pub(super) fn take_frames(&mut self, frames: &Bytes, skip: usize) -> Result<(), Over> {
+        let metrics = Arc::clone(&self.context.metrics);
+        metrics.socket_reads.increment(1);
+        metrics.bytes_received.increment(frames.len() as u64);
+        let arrival = Arrival::now(self.limits.bytes(frames.len()).err());
+        self.pulse.heard(arrival.at);
+        let (encoding, frames_max) = (self.transport.encoding(), self.context.settings.limits.frames_per_message);
+        let (mut seen, mut left) = (0, false);
+        let decoded = decode_client(encoding, frames, frames_max, |frame| {
+            seen += 1;
+            if seen > skip && !left {
+                match frame {
+                    Ok(ClientFrame::Bye) => left = true,
+                    Ok(frame) => self.take_frame(frame, &arrival),
+                    Err(error) => self.take_error(error, &arrival),
+                }
+            }
+        });
+        metrics.frames_received.increment(seen as u64);
+        if left {
+            return Err(close(CloseCode::Normal, "bye"));
+        }
+        if decoded.is_err() {
+            return Err(close(CloseCode::BadFrame, "not a frame or a batch of frames, or too many"));
+        }
+        if self.strikes >= self.context.settings.limits.rate_strikes {
+            return Err(close(CloseCode::RateLimited, "went on after refusals"));
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, frame: ClientFrame<'_>, arrival: &Arrival) {
+        match frame {
+            // Never limited: they only make room.
+            ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Credit { .. } | ClientFrame::Bye => {}
+            ClientFrame::Send(send) => {
+                let limited = self.rate(arrival);
+                self.send(send, limited, arrival);
+            }
+            ClientFrame::Hello { id, .. } => {
+                self.command(id, arrival, |session| session.refuse(Some(id), ErrorCode::InvalidFrame, "a second hello"));
+            }
+            ClientFrame::Ping { id } => {
+                self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));
+            }
+            ClientFrame::Subscribe { id, topic, qos, rewind, from } => self.command(id, arrival, |session| {
+                if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
+                    return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
+                }
+                session.subscribe(id, &topic);
+            }),
+            ClientFrame::Unsubscribe { id, topic } => self.command(id, arrival, |session| {
+                session.unsubscribe(&topic);
+                session.answer(&ServerFrame::Ok { id });
+            }),
+            ClientFrame::Auth { id, token } => {
+                self.command(id, arrival, |session| session.renew(id, &token, arrival.at));
+            }
+        }
+    }
+
+    fn take_error(&mut self, error: FrameError<'_>, arrival: &Arrival) {
+        // Frames that cannot be used cost as much to read as others.
+        let limited = self.rate(arrival);
+        if let Some(id) = error.id {
+            self.last_id = self.last_id.max(id);
+        }
+        if error.is_send {
+            self.context.metrics.sends.increment(1);
+            return self.refuse_send(error.id, error.code, error.what);
+        }
+        if limited.is_none() {
+            self.refuse(error.id, error.code, error.what);
+        }
+    }
+
+    /// Carries out a command other than a send, if its `id` and the rate allow.
+    fn command(&mut self, id: u64, arrival: &Arrival, carry_out: impl FnOnce(&mut Self)) {
+        if id <= self.last_id {
+            return self.refuse(Some(id), ErrorCode::OutOfOrder, "id");
+        }
+        self.last_id = id;
+        match self.rate(arrival) {
+            None => carry_out(self),
+            Some(met) => {
+                self.context.metrics.command_error(ErrorCode::RateLimited);
+                self.answer(&limited(Some(id), &met));
+            }
+        }
+    }
+
+    /// The rate that one more frame meets, if it meets one.
+    fn rate(&mut self, arrival: &Arrival) -> Option<crate::limits::Limited> {
+        let met = arrival.limited.or_else(|| self.limits.frame().err());
+        self.strikes = if met.is_some() { self.strikes.saturating_add(1) } else { 0 };
+        met
+    }
+
+    fn subscribe(&mut self, id: u64, topic: &str) {
+        if !self.principal.rights().may_subscribe(topic) {
+            return self.refuse(Some(id), ErrorCode::Forbidden, "topic");
+        }
+        let known = self.subscriptions.contains(topic);
+        if !known && self.subscriptions.len() >= self.context.settings.limits.subscriptions {
+            self.context.metrics.command_error(ErrorCode::LimitExceeded);
+            return self.answer(&ServerFrame::Error {
+                id: Some(id),
+                code: ErrorCode::LimitExceeded,
+                message: "too many subscriptions".into(),
+                retry_after_ms: None,
+                limit: Some("subscriptions".into()),
+            });
+        }
+        let pattern: Arc<str> = topic.into();
+        let change = self.subscriptions.wish(&pattern);
+        let carrier = self.subscriptions.carrier(topic).cloned().unwrap_or_else(|| Arc::clone(&pattern));
+        // In force before the narrower ones end: what comes at just this moment may come twice rather than not.
+        let mut confirmed = self.registration.subscribe(&carrier);
+        self.end(&change.end);
+        if let Some(result) = (&mut confirmed).now_or_never() {
+            return match result {
+                Ok(()) => self.answer(&ServerFrame::Ok { id }),
+                Err(_) => self.unsubscribed(id, &pattern),
+            };
+        }
+        let (queue, encoding) = (self.queue(), self.transport.encoding());
+        self.context.tracker.spawn(async move {
+            match confirmed.await {
+                Ok(()) => queue.push_control(encode(&ServerFrame::Ok { id }, encoding)),
+                Err(_) => queue.push_unsubscribed(id, pattern),
+            }
+        });
+    }
+
+    /// A subscription could not be put in force: the wish is gone, and the client knows.
+    pub(super) fn unsubscribed(&mut self, id: u64, pattern: &Arc<str>) {
+        self.unsubscribe(pattern);
+        let mut frame = refusal(Some(id), ErrorCode::Unavailable, "the bus is away");
+        if let ServerFrame::Error { retry_after_ms, .. } = &mut frame {
+            *retry_after_ms = Some(SUBSCRIBE_RETRY_MS);
+        }
+        self.context.metrics.command_error(ErrorCode::Unavailable);
+        self.answer(&frame);
+    }
+
+    fn unsubscribe(&mut self, topic: &str) {
+        let change = self.subscriptions.forget(topic);
+        for pattern in &change.begin {
+            // Already wished for and answered; a loss while the bus is away is told by its gap.
+            drop(self.registration.subscribe(pattern));
+        }
+        self.end(&change.end);
+        if !change.begin.is_empty() {
+            self.changed_over(&change.begin);
+        }
+    }
+
+    fn end(&mut self, patterns: &[Arc<str>]) {
+        for pattern in patterns {
+            self.registration.unsubscribe(pattern);
+        }
+    }
+
+    /// Narrower subscriptions took over from a wider one: what came at just this moment may be missing.
+    fn changed_over(&mut self, patterns: &[Arc<str>]) {
+        self.outbound.push_gap(GapNotice {
+            reason: GapReason::BusInterrupted,
+            direct: false,
+            topics: patterns.iter().cloned().collect::<SmallVec<_>>(),
+            all_topics: false,
+            dropped: None,
+        });
+    }
+
+    fn renew(&mut self, id: u64, token: &str, now: Instant) {
+        let authenticated = self.context.authenticator.authenticate(token, SystemTime::now());
+        let principal = match authenticated {
+            Ok(principal) => principal,
+            Err(error) => {
+                let code = match error.close_code() {
+                    CloseCode::TokenExpired => ErrorCode::TokenExpired,
+                    _ => ErrorCode::TokenInvalid,
+                };
+                return self.refuse(Some(id), code, error.label());
+            }
+        };
+        if principal.tenant() != self.principal.tenant() || principal.agent() != self.principal.agent() {
+            return self.refuse(Some(id), ErrorCode::TokenInvalid, "another tenant or agent");
+        }
+        let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
+        self.pulse.renew(&self.context.settings, left, now);
+        self.principal = principal;
+        let lost: Vec<Arc<str>> = self
+            .subscriptions
+            .patterns()
+            .filter(|pattern| !self.principal.rights().may_subscribe(pattern))
+            .cloned()
+            .collect();
+        for pattern in lost {
+            self.unsubscribe(&pattern);
+            self.refuse(None, ErrorCode::Forbidden, format!("no longer subscribed to {pattern}"));
+        }
+        self.answer(&ServerFrame::Ok { id });
+    }
+}
+
+/// When a subscription may be tried again while the bus is away, in milliseconds.
+const SUBSCRIBE_RETRY_MS: u64 = 1_000;
+
+fn close(code: CloseCode, message: &'static str) -> Over {
+    Over::Close(CloseSignal { code, message, reconnect_after_ms: None })
+}

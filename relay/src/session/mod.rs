@@ -1,0 +1,71 @@
+//! One connection and the session under it: from the upgrade to the last byte, in one task.
+//!
+//! The task owns the socket and is the only one that reads or writes it. [`Session::poll`] goes both ways in each turn,
+//! so a peer that does not take what is written is still read from, and the reverse. Others reach a session only
+//! through its [`Outbound`] queue.
+
+mod answer;
+mod context;
+mod handshake;
+mod inbound;
+mod meter;
+mod pulse;
+mod replies;
+mod run;
+mod send;
+mod subscriptions;
+mod transport;
+mod write;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use relay_protocol::{Address, Chunk};
+use tokio::time::Sleep;
+
+use crate::auth::Principal;
+use crate::limits::ConnectionLimits;
+use crate::outbound::{CloseSignal, Outbound, Told};
+use crate::router::Registration;
+
+pub use context::{SessionContext, SessionSettings, Upgraded};
+pub use run::serve;
+pub use transport::Socket;
+
+use pulse::Pulse;
+use replies::ReplyRights;
+use subscriptions::Subscriptions;
+use transport::Transport;
+
+/// A welcomed connection.
+struct Session<S> {
+    context: Arc<SessionContext>,
+    transport: Transport<S>,
+    outbound: Arc<Outbound>,
+    registration: Registration,
+    principal: Principal,
+    agent: Address<'static>,
+    address: Address<'static>,
+    limits: ConnectionLimits,
+    subscriptions: Subscriptions,
+    replies: ReplyRights,
+    pulse: Pulse,
+    timer: Pin<Box<Sleep>>,
+    /// The last command's `id`.
+    last_id: u64,
+    /// Commands refused by a rate, one after another.
+    strikes: u32,
+    /// Answers to what was just read.
+    answers: Vec<Chunk>,
+    told: Told,
+    needs_flush: bool,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Over {
+    /// The client left, or its connection broke.
+    Left,
+    /// The relay ends it.
+    Close(CloseSignal),
+}

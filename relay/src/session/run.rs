@@ -1,0 +1,194 @@
+//! The life of a connection's task.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use relay_protocol::{CloseCode, ServerFrame};
+use tokio::time::Instant;
+
+use crate::outbound::CloseSignal;
+use crate::session::answer::encode;
+use crate::session::context::{SessionContext, Upgraded};
+use crate::session::handshake::open;
+use crate::session::pulse::Due;
+use crate::session::transport::{End, Inbound, Socket, Transport};
+use crate::session::{Over, Session};
+use crate::telemetry::metrics::{Drop, Metrics};
+
+/// WebSocket messages read in one turn, before what they caused is written and others get theirs.
+const READ_BUDGET: usize = 64;
+/// Answers to a client that it does not take. Above it the client is no longer read from, so that it waits for itself.
+const CONTROL_BACKLOG_MAX: usize = 256 * 1024;
+/// How long a session that is told to end may take to write what waits and hear of its sends.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves an upgraded connection to its end.
+pub async fn serve<S: Socket, P>(context: Arc<SessionContext>, upgraded: Upgraded<S, P>) {
+    let metrics = Arc::clone(&context.metrics);
+    match open(&context, upgraded).await {
+        Ok((session, first)) => {
+            metrics.sessions.increment(1.0);
+            session.run(first).await;
+            metrics.sessions.decrement(1.0);
+        }
+        Err((transport, over)) => end(transport, &over, &metrics).await,
+    }
+}
+
+/// Something the task does between two turns.
+enum Turn {
+    Shrink,
+    Over(Over),
+}
+
+impl<S: Socket> Session<S> {
+    async fn run(mut self, first: Bytes) {
+        // Frames that came together with `hello` stand behind it.
+        let mut turn = self.take_frames(&first, 1).err().map(Turn::Over);
+        drop(first);
+        if self.context.drain.is_cancelled() {
+            turn = Some(Turn::Over(Over::Close(self.context.leave_signal())));
+        }
+        let over = loop {
+            let next = match turn.take() {
+                Some(turn) => turn,
+                None => std::future::poll_fn(|cx| self.poll(cx)).await,
+            };
+            match next {
+                Turn::Over(over) => break over,
+                Turn::Shrink => self = Session { transport: self.transport.shrink().await, ..self },
+            }
+        };
+        self.finish(over).await;
+    }
+
+    /// One turn: read, see to the clocks, write.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        // Registered before looking, so that nothing pushed meanwhile is missed.
+        self.outbound.register(cx);
+        match self.try_poll(cx) {
+            Ok(()) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Turn::Shrink),
+            Ok(()) => Poll::Pending,
+            Err(over) => Poll::Ready(Turn::Over(over)),
+        }
+    }
+
+    fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<(), Over> {
+        let paused = self.outbound.control_backlog() > CONTROL_BACKLOG_MAX;
+        let more = !paused && self.poll_read(cx)?;
+        self.see_to_clocks()?;
+        self.poll_write(cx)?;
+        let was_paused = paused && self.outbound.control_backlog() <= CONTROL_BACKLOG_MAX;
+        if self.poll_timer(cx) || more || was_paused {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Reads as far as the budget goes; says whether there may be more.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+        for _ in 0..READ_BUDGET {
+            match self.transport.poll_read(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(Inbound::Frames(frames))) => self.take_frames(&frames, 0)?,
+                Poll::Ready(Ok(Inbound::Life)) => {
+                    self.pulse.heard(Instant::now());
+                    // The library has put a pong in its buffer.
+                    self.needs_flush = true;
+                }
+                Poll::Ready(Err(End::Gone)) => return Err(Over::Left),
+                Poll::Ready(Err(End::Fault(code, message))) => return Err(close(code, message)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn see_to_clocks(&mut self) -> Result<(), Over> {
+        let now = Instant::now();
+        while let Some(due) = self.pulse.due(now) {
+            match due {
+                Due::Beat => self.answer(&ServerFrame::Ping),
+                Due::TokenExpiring(left) => {
+                    let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+                    self.answer(&ServerFrame::TokenExpiring { in_ms });
+                }
+                Due::Dead => return Err(close(CloseCode::HeartbeatTimeout, "no sign of life after a heartbeat")),
+                Due::TokenExpired => return Err(close(CloseCode::TokenExpired, "the token expired")),
+                Due::Slow => return Err(close(CloseCode::SlowConsumer, "what waits was not taken in time")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the timer to the next thing due; says whether that is now.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let next = self.pulse.next();
+        if self.timer.is_elapsed() || next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
+        }
+        std::future::Future::poll(self.timer.as_mut(), cx).is_ready()
+    }
+
+    /// Ends the session: out of the router first, so that nobody counts on it any more.
+    async fn finish(mut self, over: Over) {
+        if let Over::Close(signal) = &over
+            && signal.code != CloseCode::SlowConsumer
+        {
+            if signal.code == CloseCode::Drain {
+                self.announce(signal);
+            }
+            let _ = tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
+        }
+        let metrics = Arc::clone(&self.context.metrics);
+        let Session { transport, outbound, registration, subscriptions, .. } = self;
+        for pattern in subscriptions.patterns() {
+            registration.unsubscribe(pattern);
+        }
+        drop(registration);
+        metrics.drop_delivery(Drop::SessionEnded, outbound.abandon());
+        end(transport, &over, &metrics).await;
+    }
+
+    fn announce(&mut self, signal: &CloseSignal) {
+        let patience = u64::try_from(FLUSH_PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        self.answer(&ServerFrame::Drain {
+            reason: "shutdown".into(),
+            reconnect_after_ms: signal.reconnect_after_ms.unwrap_or(0),
+            closes_in_ms: patience,
+            ticket: None,
+        });
+    }
+
+    /// Ready when nothing waits and every send has its outcome.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.outbound.register(cx);
+        match self.poll_write(cx) {
+            Ok(_) if self.needs_flush || self.outbound.in_flight() > 0 => Poll::Pending,
+            Ok(_) | Err(_) => Poll::Ready(()),
+        }
+    }
+}
+
+/// Tells the peer why, if it can be told, and closes.
+async fn end<S: Socket>(transport: Transport<S>, over: &Over, metrics: &Metrics) {
+    match over {
+        Over::Left => metrics.close(CloseCode::Normal),
+        Over::Close(CloseSignal { code, message, reconnect_after_ms }) => {
+            metrics.close(*code);
+            if *code == CloseCode::SlowConsumer {
+                // Its socket does not take anything, so nobody waits for it.
+                return;
+            }
+            tracing::debug!(code = code.number(), reason = code.name(), "closing");
+            let last = ServerFrame::closing(*code, *message, *reconnect_after_ms);
+            let last = encode(&last, transport.encoding());
+            transport.close(last, *code).await;
+        }
+    }
+}
+
+fn close(code: CloseCode, message: &'static str) -> Over {
+    Over::Close(CloseSignal { code, message, reconnect_after_ms: None })
+}

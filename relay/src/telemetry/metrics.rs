@@ -1,0 +1,290 @@
+//! Every metric of the relay, in one place. Handles are made once and held, as looking one up costs ten times as much.
+//!
+//! The accounting identities, tested end to end:
+//!
+//! * `relay_sends_total` = the sum of `relay_send_outcomes_total` + `relay_sends_in_flight`.
+//! * `relay_deliveries_queued_total` = `relay_deliveries_written_total` + the sum of `relay_deliveries_dropped_total` +
+//!   what waits in the queues, which is nothing once no session is left.
+//!
+//! Label values are fixed words of the code, never input.
+
+#![expect(clippy::disallowed_macros, reason = "this is the one file that names metrics")]
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram, Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use relay_protocol::{CloseCode, ErrorCode};
+
+use crate::telemetry::outcome::Outcome;
+
+/// Buckets of every duration. 0.5 and 1 stand in them, as alerts ask for just those.
+const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Why a message that was put in line was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drop {
+    /// It expired in line.
+    Expired,
+    /// The session ended before its turn.
+    SessionEnded,
+}
+
+/// Why a message of a topic was not put in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shed {
+    /// The queue of the subscriber was full.
+    QueueFull,
+    /// It expired on the way.
+    Expired,
+}
+
+/// Why a connection was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// No permit was left.
+    Connections,
+    /// Too many connections without a token yet.
+    Unauthenticated,
+    /// This instance leaves.
+    Draining,
+    /// The page's origin is not allowed.
+    Origin,
+    /// No subprotocol of ours was offered.
+    Subprotocol,
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])* $field:ident: $kind:ident = $name:literal $({ $($key:literal = $value:expr),+ })?;)+) => {
+        /// Handles of every metric without a variable label, and of those with one.
+        #[derive(Debug)]
+        pub struct Metrics {
+            $($(#[doc = $help])* pub $field: $kind,)+
+            outcomes: Outcomes,
+            closes: Vec<Counter>,
+            command_errors: Vec<Counter>,
+            handle: PrometheusHandle,
+            recorder: Arc<PrometheusRecorder>,
+        }
+
+        impl Metrics {
+            /// Makes every handle on a recorder of its own, so that several relays can live in one process.
+            pub fn new() -> Result<Arc<Metrics>, BuildError> {
+                let recorder = PrometheusBuilder::new()
+                    .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+                    .build_recorder();
+                let handle = recorder.handle();
+                let recorder = Arc::new(recorder);
+                Ok(metrics::with_local_recorder(&*Arc::clone(&recorder), || {
+                    $(metrics!(@describe $kind, $name, concat!($($help),*));)+
+                    metrics_process::Collector::default().describe();
+                    Arc::new(Metrics {
+                        $($field: metrics!(@handle $kind, $name $({ $($key = $value),+ })?),)+
+                        outcomes: Outcomes::new(),
+                        closes: CloseCode::ALL.iter()
+                            .map(|code| metrics::counter!("relay_closes_total", "code" => code.name())).collect(),
+                        command_errors: ErrorCode::ALL.iter()
+                            .map(|code| metrics::counter!("relay_command_errors_total", "code" => code.name())).collect(),
+                        handle,
+                        recorder,
+                    })
+                }))
+            }
+        }
+    };
+    (@handle Counter, $name:literal $({ $($key:literal = $value:expr),+ })?) => { metrics::counter!($name $(, $($key => $value),+)?) };
+    (@handle Gauge, $name:literal $({ $($key:literal = $value:expr),+ })?) => { metrics::gauge!($name $(, $($key => $value),+)?) };
+    (@handle Histogram, $name:literal $({ $($key:literal = $value:expr),+ })?) => { metrics::histogram!($name $(, $($key => $value),+)?) };
+    (@describe Counter, $name:literal, $help:expr) => { describe_counter!($name, $help.trim_start()) };
+    (@describe Gauge, $name:literal, $help:expr) => { describe_gauge!($name, $help.trim_start()) };
+    (@describe Histogram, $name:literal, $help:expr) => { describe_histogram!($name, Unit::Seconds, $help.trim_start()) };
+}
+
+metrics! {
+    /// Connections that are open, authenticated or not.
+    connections: Gauge = "relay_connections";
+    /// Connections this instance may hold.
+    connections_max: Gauge = "relay_connections_max";
+    /// Sessions: connections that were welcomed.
+    sessions: Gauge = "relay_sessions";
+    /// Connections accepted.
+    accepted: Counter = "relay_connections_accepted_total";
+    /// Connections refused before the upgrade.
+    refused_connections: Counter = "relay_connections_refused_total" { "reason" = "connections" };
+    /// Connections refused before the upgrade.
+    refused_unauthenticated: Counter = "relay_connections_refused_total" { "reason" = "unauthenticated" };
+    /// Connections refused before the upgrade.
+    refused_draining: Counter = "relay_connections_refused_total" { "reason" = "draining" };
+    /// Connections refused before the upgrade.
+    refused_origin: Counter = "relay_connections_refused_total" { "reason" = "origin" };
+    /// Connections refused before the upgrade.
+    refused_subprotocol: Counter = "relay_connections_refused_total" { "reason" = "subprotocol" };
+    /// From the upgrade to `welcome`.
+    handshake_seconds: Histogram = "relay_handshake_seconds";
+    /// Client frames understood.
+    frames_received: Counter = "relay_frames_received_total";
+    /// WebSocket messages received.
+    socket_reads: Counter = "relay_socket_messages_received_total";
+    /// WebSocket messages written.
+    socket_writes: Counter = "relay_socket_messages_written_total";
+    /// Bytes of WebSocket messages received.
+    bytes_received: Counter = "relay_received_bytes_total";
+    /// Bytes of WebSocket messages written.
+    bytes_written: Counter = "relay_written_bytes_total";
+    /// Sends received.
+    sends: Counter = "relay_sends_total";
+    /// Sends without an outcome yet.
+    sends_in_flight: Gauge = "relay_sends_in_flight";
+    /// Messages put in line for a session.
+    deliveries_queued: Counter = "relay_deliveries_queued_total";
+    /// Messages written to a socket.
+    deliveries_written: Counter = "relay_deliveries_written_total";
+    /// Messages in line that were not written.
+    dropped_expired: Counter = "relay_deliveries_dropped_total" { "reason" = "expired" };
+    /// Messages in line that were not written.
+    dropped_session_ended: Counter = "relay_deliveries_dropped_total" { "reason" = "session_ended" };
+    /// Messages of topics not put in line, told by a gap.
+    shed_queue_full: Counter = "relay_deliveries_shed_total" { "reason" = "queue_full" };
+    /// Messages of topics not put in line.
+    shed_expired: Counter = "relay_deliveries_shed_total" { "reason" = "expired" };
+    /// Age of the oldest message in each WebSocket message written, from its arrival at this instance.
+    delivery_seconds: Histogram = "relay_delivery_seconds";
+    /// Subscriptions in force.
+    subscriptions: Gauge = "relay_subscriptions";
+    /// Channels of topics this instance listens on.
+    topic_channels: Gauge = "relay_topic_channels";
+    /// Batches handed to the bus.
+    bus_published: Counter = "relay_bus_batches_published_total";
+    /// Envelopes handed to the bus.
+    bus_published_envelopes: Counter = "relay_bus_envelopes_published_total";
+    /// Batches that came from the bus.
+    bus_received: Counter = "relay_bus_batches_received_total";
+    /// Envelopes that came from the bus.
+    bus_received_envelopes: Counter = "relay_bus_envelopes_received_total";
+    /// Envelopes from the bus that could not be read; not zero only while a later release shares the bus.
+    bus_unreadable: Counter = "relay_bus_unreadable_total";
+    /// How long a publish took.
+    bus_publish_seconds: Histogram = "relay_bus_publish_seconds";
+    /// Publishes that failed or whose fate is unknown.
+    bus_publish_failed: Counter = "relay_bus_publish_failed_total" { "reason" = "not_sent" };
+    /// Publishes that failed or whose fate is unknown.
+    bus_publish_unknown: Counter = "relay_bus_publish_failed_total" { "reason" = "unknown" };
+    /// Times at which the bus may have lost something.
+    bus_gaps_interrupted: Counter = "relay_bus_gaps_total" { "reason" = "interrupted" };
+    /// Times at which the bus may have lost something.
+    bus_gaps_lagged: Counter = "relay_bus_gaps_total" { "reason" = "lagged" };
+    /// Whether the bus is up (1), deaf (0.5: nothing comes back) or down (0).
+    bus_up: Gauge = "relay_bus_up";
+    /// Envelopes another instance sent and this one never saw, reported to their senders.
+    link_lost: Counter = "relay_link_lost_total";
+    /// Envelopes that found nobody here and were sent on or refused by their sender's instance.
+    link_not_here: Counter = "relay_link_not_here_total";
+    /// Lookups in the directory.
+    lookups: Counter = "relay_directory_lookups_total" { "result" = "found" };
+    /// Lookups in the directory.
+    lookups_empty: Counter = "relay_directory_lookups_total" { "result" = "none" };
+    /// Lookups in the directory.
+    lookups_failed: Counter = "relay_directory_lookups_total" { "result" = "unavailable" };
+    /// Whether this instance drains.
+    draining: Gauge = "relay_draining";
+}
+
+/// Counters of outcomes, one for each.
+#[derive(Debug)]
+struct Outcomes {
+    queued: Counter,
+    accepted: Counter,
+    unknown: Counter,
+    failed: Vec<Counter>,
+}
+
+impl Outcomes {
+    fn new() -> Outcomes {
+        let outcome = |name: &'static str, reason: &'static str| {
+            metrics::counter!("relay_send_outcomes_total", "outcome" => name, "reason" => reason)
+        };
+        describe_counter!("relay_send_outcomes_total", "Outcomes of sends: each send has exactly one.");
+        describe_counter!("relay_closes_total", "Connections closed, by close code.");
+        describe_counter!("relay_command_errors_total", "Commands other than sends that were refused, by error code.");
+        Outcomes {
+            queued: outcome("queued", ""),
+            accepted: outcome("accepted", ""),
+            unknown: outcome("unknown", ""),
+            failed: ErrorCode::ALL.iter().map(|code| outcome("failed", code.name())).collect(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts the outcome of a send.
+    pub fn outcome(&self, outcome: Outcome) {
+        self.outcomes(outcome, 1);
+    }
+
+    /// Counts the same outcome of several sends.
+    pub fn outcomes(&self, outcome: Outcome, count: u64) {
+        match outcome {
+            Outcome::Queued => self.outcomes.queued.increment(count),
+            Outcome::Accepted => self.outcomes.accepted.increment(count),
+            Outcome::Unknown => self.outcomes.unknown.increment(count),
+            Outcome::Failed { reason, .. } => self.outcomes.failed[position(ErrorCode::ALL, reason)].increment(count),
+        }
+    }
+
+    /// Counts a refused command that was no send.
+    pub fn command_error(&self, code: ErrorCode) {
+        self.command_errors[position(ErrorCode::ALL, code)].increment(1);
+    }
+
+    /// Counts the end of a connection.
+    pub fn close(&self, code: CloseCode) {
+        self.closes[position(CloseCode::ALL, code)].increment(1);
+    }
+
+    /// Counts a message in line that was not written.
+    pub fn drop_delivery(&self, why: Drop, count: u64) {
+        match why {
+            Drop::Expired => self.dropped_expired.increment(count),
+            Drop::SessionEnded => self.dropped_session_ended.increment(count),
+        }
+    }
+
+    /// Counts a message of a topic that was not put in line.
+    pub fn shed_delivery(&self, why: Shed, count: u64) {
+        match why {
+            Shed::QueueFull => self.shed_queue_full.increment(count),
+            Shed::Expired => self.shed_expired.increment(count),
+        }
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn refuse(&self, why: Refused) {
+        match why {
+            Refused::Connections => self.refused_connections.increment(1),
+            Refused::Unauthenticated => self.refused_unauthenticated.increment(1),
+            Refused::Draining => self.refused_draining.increment(1),
+            Refused::Origin => self.refused_origin.increment(1),
+            Refused::Subprotocol => self.refused_subprotocol.increment(1),
+        }
+    }
+
+    /// The page a Prometheus server reads.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Takes the processor, memory and descriptor figures of this process.
+    pub fn observe_process(&self) {
+        metrics::with_local_recorder(&self.recorder, || metrics_process::Collector::default().collect());
+    }
+
+    /// Moves histogram samples into their buckets, so that what waits between two scrapes stays small.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn position<T: PartialEq>(all: &[T], one: T) -> usize {
+    // Every variant stands in its `ALL`, made by the same macro.
+    all.iter().position(|other| *other == one).unwrap_or(0)
+}

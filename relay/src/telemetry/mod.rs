@@ -1,0 +1,5 @@
+//! What can be seen from outside: metrics, the fate of each message, logs. Never a payload, a token or an address.
+
+pub mod logs;
+pub mod metrics;
+pub mod outcome;
