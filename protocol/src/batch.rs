@@ -80,7 +80,8 @@ fn json<'a, F: Deserialize<'a>>(
     }
     let handed = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let visitor = Each { handed: &handed, frames_max, each: |frame| each(Ok(frame)), frame: std::marker::PhantomData };
+    let visitor =
+        Each { handed: &handed, frames_max, each: |frame| each(Ok(frame)), frame: std::marker::PhantomData };
     let result = deserializer.deserialize_seq(visitor).and_then(|()| deserializer.end());
     match result {
         Ok(()) => Ok(()),
@@ -106,7 +107,9 @@ fn each_json<'a, F: Deserialize<'a>>(
     }
     match serde_json::from_str(text) {
         Ok(frame) => each(Ok(frame)),
-        Err(error) if error.is_data() => each(Err(unreadable(serde_json::from_str(text).unwrap_or_default()))),
+        Err(error) if error.is_data() => {
+            each(Err(unreadable(serde_json::from_str(text).unwrap_or_default())))
+        }
         Err(_) => return Err(DecodeError::Malformed),
     }
     Ok(())
@@ -189,5 +192,10 @@ fn one_msgpack<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
 
 fn unreadable(name: WireName<'_>) -> FrameError<'_> {
     let is_send = name.kind.as_deref() == Some("send");
-    FrameError { id: name.id, is_send, code: ErrorCode::InvalidFrame, what: "a field of the wrong type".into() }
+    FrameError {
+        id: name.id,
+        is_send,
+        code: ErrorCode::InvalidFrame,
+        what: "a field of the wrong type".into(),
+    }
 }

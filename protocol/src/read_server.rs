@@ -57,7 +57,8 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             dropped: wire.dropped,
         },
         "skip" => {
-            let (Some(NameOrNumber::Number(from)), Some(NameOrNumber::Number(to))) = (wire.from, wire.to) else {
+            let (Some(NameOrNumber::Number(from)), Some(NameOrNumber::Number(to))) = (wire.from, wire.to)
+            else {
                 return Err(invalid("from"));
             };
             let first = Position {

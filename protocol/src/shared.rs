@@ -35,7 +35,8 @@ impl Chunk {
         if let [only] = chunks {
             return only.clone();
         }
-        let mut joined = Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len() + 1).sum::<usize>() + 1);
+        let mut joined =
+            Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len() + 1).sum::<usize>() + 1);
         match encoding {
             Encoding::Json => {
                 joined.push(b'[');
@@ -69,7 +70,11 @@ impl SharedFrame {
 
     /// The frames for a recipient.
     pub fn get(&self, encoding: Encoding) -> &Chunk {
-        if encoding == self.native { &self.chunk } else { self.other.get_or_init(|| self.transcoded(encoding)) }
+        if encoding == self.native {
+            &self.chunk
+        } else {
+            self.other.get_or_init(|| self.transcoded(encoding))
+        }
     }
 
     /// The encoding they were written in.

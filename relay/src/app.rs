@@ -107,7 +107,8 @@ impl App {
         let left = tokio::time::timeout(patience, self.lifecycle.sessions.wait()).await.is_ok();
         self.lifecycle.stop.cancel();
         self.lifecycle.services.close();
-        let ended = tokio::time::timeout(Duration::from_secs(1), self.lifecycle.services.wait()).await.is_ok();
+        let ended =
+            tokio::time::timeout(Duration::from_secs(1), self.lifecycle.services.wait()).await.is_ok();
         left && ended
     }
 }

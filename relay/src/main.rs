@@ -1,6 +1,10 @@
 //! The command line: a configuration, and what to do with it.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program people run in a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the program people run in a terminal"
+)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -131,7 +135,9 @@ fn serve(config: &Config) -> anyhow::Result<()> {
         let address = app.address();
         tracing::info!(%address, "listening");
         if config.server.dev {
-            println!("\n  Relay    ws://{address}/ws\n  Console  http://{address}/console\n\n  Ctrl-C stops it.\n");
+            println!(
+                "\n  Relay    ws://{address}/ws\n  Console  http://{address}/console\n\n  Ctrl-C stops it.\n"
+            );
         }
         lifecycle::terminated().await.context("signals")?;
         tracing::info!("leaving");
@@ -155,5 +161,6 @@ fn token(args: &TokenArgs) -> anyhow::Result<String> {
             admin: args.admin,
         },
     };
-    Ok(minter(&args.auth, args.key.as_deref(), args.kid.as_deref())?.mint(&request, std::time::SystemTime::now())?)
+    Ok(minter(&args.auth, args.key.as_deref(), args.kid.as_deref())?
+        .mint(&request, std::time::SystemTime::now())?)
 }

@@ -22,7 +22,8 @@ pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, 
     }
     for entry in &auth.auth_pem_keys {
         let (kid, algorithm, path) = pem_entry(entry)?;
-        keys.add_pem(Some(kid), algorithm, &read(path)?).with_context(|| format!("RELAY_AUTH_PEM_KEYS {entry}"))?;
+        keys.add_pem(Some(kid), algorithm, &read(path)?)
+            .with_context(|| format!("RELAY_AUTH_PEM_KEYS {entry}"))?;
     }
     if let Some(secret) = &auth.auth_hmac_secret {
         let kid = (!keys.is_empty()).then_some("hmac");
@@ -41,13 +42,12 @@ pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, 
 
 /// A key that lives as long as the process, for the console.
 fn development(auth: &AuthConfig, keys: &mut KeySet) -> anyhow::Result<Minter> {
-    let secret = match &auth.auth_hmac_secret {
-        Some(secret) => secret.clone(),
-        None => {
-            let secret = random_secret();
-            keys.add_secret((!keys.is_empty()).then_some("dev"), &secret)?;
-            secret
-        }
+    let secret = if let Some(secret) = &auth.auth_hmac_secret {
+        secret.clone()
+    } else {
+        let secret = random_secret();
+        keys.add_secret((!keys.is_empty()).then_some("dev"), &secret)?;
+        secret
     };
     let kid = match (keys.len(), &auth.auth_hmac_secret) {
         (1, _) => None,
@@ -76,7 +76,8 @@ fn pem_entry(entry: &str) -> anyhow::Result<(&str, Algorithm, &Path)> {
     let (Some(kid), Some(algorithm), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(anyhow!("`{entry}` is not of the form KID:ALGORITHM:FILE"));
     };
-    let algorithm = algorithm.parse().map_err(|_| anyhow!("`{algorithm}` is not one of RS256, ES256, EdDSA"))?;
+    let algorithm =
+        algorithm.parse().map_err(|_| anyhow!("`{algorithm}` is not one of RS256, ES256, EdDSA"))?;
     Ok((kid, algorithm, Path::new(path)))
 }
 

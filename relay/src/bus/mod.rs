@@ -10,8 +10,8 @@
 //! * After anything that may have lost batches comes [`BusEvent::Gap`], once they flow again.
 
 mod channel;
-mod outlet;
 pub mod memory;
+mod outlet;
 
 use std::sync::Arc;
 

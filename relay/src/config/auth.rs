@@ -23,7 +23,13 @@ pub struct AuthConfig {
     #[arg(long, env = "RELAY_AUTH_PEM_KEYS", value_delimiter = ',', value_name = "KID:ALG:FILE")]
     pub auth_pem_keys: Vec<String>,
     /// Secret of HS256 tokens, at least 32 bytes. Better in the environment: flags can be seen by others.
-    #[arg(long, env = "RELAY_AUTH_HMAC_SECRET", hide_env_values = true, hide_short_help = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "RELAY_AUTH_HMAC_SECRET",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "SECRET"
+    )]
     pub auth_hmac_secret: Option<Secret>,
     /// How far clocks may differ, in seconds.
     #[arg(long, env = "RELAY_AUTH_LEEWAY_S", default_value_t = 5, value_name = "S")]
@@ -41,7 +47,9 @@ pub struct AuthConfig {
 
 impl AuthConfig {
     pub(super) fn validate(&self, dev: bool, problems: &mut Vec<ConfigError>) {
-        let keys = self.auth_jwks_file.is_some() || !self.auth_pem_keys.is_empty() || self.auth_hmac_secret.is_some();
+        let keys = self.auth_jwks_file.is_some()
+            || !self.auth_pem_keys.is_empty()
+            || self.auth_hmac_secret.is_some();
         if !keys && !dev {
             problems.push(ConfigError::new(
                 "RELAY_AUTH_JWKS_FILE",
@@ -54,7 +62,9 @@ impl AuthConfig {
         if !(60..=30 * 86_400).contains(&self.auth_max_lifetime_s) {
             problems.push(ConfigError::new("RELAY_AUTH_MAX_LIFETIME_S", "must be 60 to 2592000"));
         }
-        for (name, value) in [("RELAY_AUTH_ISSUER", &self.auth_issuer), ("RELAY_AUTH_AUDIENCE", &self.auth_audience)] {
+        for (name, value) in
+            [("RELAY_AUTH_ISSUER", &self.auth_issuer), ("RELAY_AUTH_AUDIENCE", &self.auth_audience)]
+        {
             if value.is_empty() {
                 problems.push(ConfigError::new(name, "must not be empty"));
             }

@@ -42,7 +42,10 @@ pub fn markdown(command: &Command) -> String {
     for (heading, row) in rows(command) {
         if heading != section {
             // Writing into a string meets no error.
-            let _ = write!(page, "\n## {heading}\n\n| variable | flag | default | meaning |\n| --- | --- | --- | --- |\n");
+            let _ = write!(
+                page,
+                "\n## {heading}\n\n| variable | flag | default | meaning |\n| --- | --- | --- | --- |\n"
+            );
             section = heading;
         }
         let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
@@ -62,7 +65,13 @@ pub fn text(command: &Command) -> String {
             section = heading;
         }
         let default = if row.default.is_empty() { String::new() } else { format!("  [{}]", row.default) };
-        let _ = writeln!(page, "  {}  {}{default}\n      {}", row.environment, row.flag, row.help.replace('\n', " "));
+        let _ = writeln!(
+            page,
+            "  {}  {}{default}\n      {}",
+            row.environment,
+            row.flag,
+            row.help.replace('\n', " ")
+        );
     }
     page
 }

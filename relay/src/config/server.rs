@@ -54,13 +54,16 @@ impl ServerConfig {
 
     pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
         if self.dev && !self.address().ip().is_loopback() {
-            let problem = format!("development mode hands out tokens, so it listens on loopback only, not {}", self.address());
+            let problem = format!(
+                "development mode hands out tokens, so it listens on loopback only, not {}",
+                self.address()
+            );
             problems.push(ConfigError::new("RELAY_LISTEN", problem));
         }
         for origin in &self.allowed_origins {
-            let bare = origin.split_once("://").is_some_and(|(scheme, host)| {
-                !scheme.is_empty() && !host.is_empty() && !host.contains('/')
-            });
+            let bare = origin
+                .split_once("://")
+                .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'));
             if origin != "*" && !bare {
                 let problem = format!("`{origin}` is not an origin; write it like https://app.example.com");
                 problems.push(ConfigError::new("RELAY_ALLOWED_ORIGINS", problem));
@@ -70,7 +73,10 @@ impl ServerConfig {
             problems.push(ConfigError::new("RELAY_HEADER_TIMEOUT_MS", "must be 100 to 60000"));
         }
         if self.drain_ms < 1_000 {
-            problems.push(ConfigError::new("RELAY_DRAIN_MS", "must be at least 1000, or queues cannot be written"));
+            problems.push(ConfigError::new(
+                "RELAY_DRAIN_MS",
+                "must be at least 1000, or queues cannot be written",
+            ));
         }
     }
 }

@@ -32,7 +32,10 @@ impl SessionConfig {
             problems.push(ConfigError::new("RELAY_HEARTBEAT_MS", "must be 100 to 300000"));
         }
         if self.queue_messages == 0 || self.queue_bytes < 1024 {
-            problems.push(ConfigError::new("RELAY_QUEUE_MESSAGES", "queues must hold a message and 1024 bytes at least"));
+            problems.push(ConfigError::new(
+                "RELAY_QUEUE_MESSAGES",
+                "queues must hold a message and 1024 bytes at least",
+            ));
         }
         if !(100..=300_000).contains(&self.slow_ms) {
             problems.push(ConfigError::new("RELAY_SLOW_MS", "must be 100 to 300000"));

@@ -24,11 +24,23 @@ fn development_mode_needs_nothing_and_stays_on_loopback() {
 #[test]
 fn every_problem_is_told_at_once() {
     let found = problems(&[
-        "--allowed-origins", "app.example.com", "--payload-bytes", "0", "--heartbeat-ms", "1", "--redis-url", "http://x",
-        "--log", "a=b=c",
+        "--allowed-origins",
+        "app.example.com",
+        "--payload-bytes",
+        "0",
+        "--heartbeat-ms",
+        "1",
+        "--redis-url",
+        "http://x",
+        "--log",
+        "a=b=c",
     ]);
     let expected = [
-        "RELAY_ALLOWED_ORIGINS", "RELAY_AUTH_JWKS_FILE", "RELAY_HEARTBEAT_MS", "RELAY_REDIS_URL", "RELAY_PAYLOAD_BYTES",
+        "RELAY_ALLOWED_ORIGINS",
+        "RELAY_AUTH_JWKS_FILE",
+        "RELAY_HEARTBEAT_MS",
+        "RELAY_REDIS_URL",
+        "RELAY_PAYLOAD_BYTES",
         "RELAY_LOG",
     ];
     assert_eq!(found, expected);
@@ -42,4 +54,3 @@ fn the_reference_names_every_variable_and_no_secret() {
     }
     assert!(text(&command()).contains("RELAY_DRAIN_MS"));
 }
-

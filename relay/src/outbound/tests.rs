@@ -1,1 +1,132 @@
-//! The queue keeps its bound and its order.
+//! The queue keeps its bound and its order, and every send is settled once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_protocol::client::Lane;
+use relay_protocol::server::{GapReason, ServerFrame};
+use relay_protocol::{Chunk, ErrorCode};
+use tokio::time::Instant;
+
+use super::*;
+use crate::telemetry::metrics::Metrics;
+
+fn queue(messages: usize, bytes: usize) -> Arc<Outbound> {
+    Arc::new(Outbound::new(Encoding::Json, Bounds { messages, bytes }))
+}
+
+fn item(text: &'static str, lane: Lane) -> Item {
+    Item { lane, ..Item::new(Chunk::one(text), Instant::now()) }
+}
+
+fn texts(taken: &Taken) -> Vec<&str> {
+    taken.items.iter().map(|item| std::str::from_utf8(&item.chunk.bytes).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_being_added_counts() {
+    let outbound = queue(3, 10);
+    assert_eq!(outbound.push(item("aaaa", Lane::Normal)), Ok(()));
+    assert_eq!(outbound.push(item("bbbbbb", Lane::Normal)), Ok(()));
+    assert_eq!(outbound.push(item("c", Lane::Normal)), Err(PushError::Full));
+    let taken = outbound.take(5, 100);
+    assert_eq!(texts(&taken), ["aaaa"]);
+    assert_eq!(outbound.push(item("d", Lane::High)), Ok(()));
+    assert_eq!(outbound.push(item("e", Lane::Normal)), Ok(()));
+    assert_eq!(outbound.push(item("f", Lane::Normal)), Err(PushError::Full));
+    assert_eq!(texts(&outbound.take(100, 100)), ["d", "bbbbbb", "e"]);
+    assert!(outbound.take(100, 100).items.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_larger_than_the_queue_is_taken_by_an_empty_one_alone() {
+    let outbound = queue(3, 4);
+    assert_eq!(outbound.push(item("aaaaaaaa", Lane::Normal)), Ok(()));
+    assert_eq!(outbound.push(item("b", Lane::Normal)), Err(PushError::Full));
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_are_told_once_and_fullness_is_measured() {
+    let outbound = queue(100, 1_000);
+    let fill = |count: usize| (0..count).filter(|_| outbound.push(item("x", Lane::Normal)).is_ok()).count();
+    assert_eq!(fill(77), 77);
+    assert_eq!(outbound.take(0, 0).flow.map(|flow| flow.0), Some(FlowState::High));
+    assert_eq!(outbound.take(0, 0).flow, None);
+    assert_eq!(fill(100), 25);
+    let begun = Instant::now();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let taken = outbound.take(0, 0);
+    assert_eq!(taken.flow.map(|flow| flow.0), Some(FlowState::Full));
+    assert_eq!(taken.full_since, Some(begun));
+    let taken = outbound.take(1_000, 60);
+    assert_eq!((taken.flow.map(|flow| flow.0), taken.full_since), (Some(FlowState::Normal), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_of_a_topic_is_told_as_one_gap() {
+    let outbound = queue(1, 1_000);
+    for pattern in ["a", "b", "a", "b"] {
+        let _ = outbound.push_topic(item("x", Lane::Normal), &Arc::from(pattern));
+    }
+    let mut gaps = Vec::new();
+    outbound.take(100, 100).told.frames(std::iter::empty(), |frame| {
+        if let ServerFrame::Gap { reason, topics, dropped, direct } = frame {
+            gaps.push((
+                *reason,
+                topics.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                *dropped,
+                *direct,
+            ));
+        }
+    });
+    assert_eq!(gaps, [(GapReason::Slow, vec!["b".to_owned(), "a".to_owned()], Some(3), false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_takes_nothing_and_says_what_it_left() {
+    let outbound = queue(10, 1_000);
+    outbound.push(item("x", Lane::Normal)).unwrap();
+    outbound.push(item("y", Lane::High)).unwrap();
+    assert_eq!(outbound.abandon(), 2);
+    assert_eq!(outbound.push(item("z", Lane::Normal)), Err(PushError::Closed));
+    assert_eq!(outbound.abandon(), 0);
+}
+
+fn receipts(outbound: &Outbound) -> Vec<String> {
+    let mut told = Vec::new();
+    outbound.take(0, 0).told.frames(std::iter::empty(), |frame| {
+        let mut bytes = Vec::new();
+        frame.encode(Encoding::Json, &mut bytes);
+        told.push(String::from_utf8(bytes).unwrap());
+    });
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_send_is_settled_once_whatever_happens_to_it() {
+    let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
+    let send = |id, mode| Settlement::new(&outbound, &metrics, id, mode);
+    for id in [1, 2, 3, 5] {
+        send(id, ReceiptMode::All).settle(Outcome::Queued);
+    }
+    send(6, ReceiptMode::Failure).settle(Outcome::Queued);
+    send(7, ReceiptMode::None).settle(Outcome::failed(ErrorCode::Saturated));
+    send(8, ReceiptMode::Failure).settle(Outcome::failed_for(ErrorCode::Unavailable, 9));
+    drop(send(9, ReceiptMode::Failure));
+    assert_eq!(outbound.in_flight(), 0);
+    let expected = r#"{"type":"receipt","queued":[[1,3],[5,5]],"unknown":[[9,9]],"failed":[{"id":8,"reason":"unavailable","retry_after_ms":9}]}"#;
+    assert_eq!(receipts(&outbound), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_a_send_have_one_outcome_the_best() {
+    let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
+    let mut parts = Settlement::new(&outbound, &metrics, 4, ReceiptMode::All).split(3);
+    let more = parts.pop().unwrap().split(2);
+    parts.pop().unwrap().settle(Outcome::failed(ErrorCode::NoRecipient));
+    parts.pop().unwrap().settle(Outcome::Queued);
+    assert_eq!((receipts(&outbound).len(), outbound.in_flight()), (0, 1));
+    drop(more);
+    assert_eq!(receipts(&outbound), [r#"{"type":"receipt","queued":[[4,4]]}"#]);
+    assert_eq!(outbound.in_flight(), 0);
+}

@@ -12,9 +12,8 @@ use crate::router::tenant::{Member, Tenant};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Outcome;
 
-
 /// How long a reply right without a deadline lasts.
-const REPLY_RIGHT: Duration = Duration::from_secs(60);
+const REPLY_RIGHT: Duration = Duration::from_mins(1);
 
 /// When a full queue is worth another try, in milliseconds: about as long as a burst takes to drain.
 pub(super) const SATURATED_RETRY_MS: u64 = 250;

@@ -95,9 +95,10 @@ impl Router {
         outgoing: &Outgoing<'_>,
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
-        let reply_to = message.reply_to.as_ref().map(|address| address.as_str());
+        let reply_to = message.reply_to.as_ref().map(relay_protocol::Address::as_str);
         let here = tenant.agents.get(agent).is_some_and(|local| {
-            !local.elsewhere || session.is_some_and(|name| local.members.iter().any(|member| *member.session == *name))
+            !local.elsewhere
+                || session.is_some_and(|name| local.members.iter().any(|member| *member.session == *name))
         });
         if here && tenant.resolving.load(Ordering::Acquire) == 0 {
             let delivery = Delivery {
@@ -142,7 +143,7 @@ impl Router {
         let frame = encode(outgoing.frame, outgoing.encoding).bytes;
         let topic = Topic {
             tenant: &*tenant.name,
-            topic: name,
+            name,
             lane,
             expires_in_ms: outgoing.expires_in_ms(),
             encoding: outgoing.encoding,

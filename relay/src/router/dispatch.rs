@@ -91,21 +91,18 @@ impl Router {
         report: &mut Option<Ack>,
         now: Instant,
     ) {
-        let expected = match origins.get_mut(sender) {
-            Some(origin) => {
-                let expected = origin.expected;
-                if seq < expected {
-                    // It was reported lost; a late arrival would make two outcomes and break the order.
-                    return;
-                }
-                *origin = Origin { expected: seq + 1, seen_at: now };
-                expected
+        let expected = if let Some(origin) = origins.get_mut(sender) {
+            let expected = origin.expected;
+            if seq < expected {
+                // It was reported lost; a late arrival would make two outcomes and break the order.
+                return;
             }
-            None => {
-                forget_oldest(origins);
-                origins.insert(sender.clone(), Origin { expected: seq + 1, seen_at: now });
-                seq
-            }
+            *origin = Origin { expected: seq + 1, seen_at: now };
+            expected
+        } else {
+            forget_oldest(origins);
+            origins.insert(sender.clone(), Origin { expected: seq + 1, seen_at: now });
+            seq
         };
         let lost = seq - expected;
         let from = if lost > LOST_REPORTED_MAX { seq } else { expected };
@@ -175,9 +172,9 @@ impl Router {
 
     /// Messages of a channel wait until another topic or encoding comes, and go to each subscriber together.
     fn take_topic(&self, channel: &Channel, item: Topic<&str>, run: &mut TopicRun, now: Instant) {
-        let here = channel.as_topic().filter(|(tenant, pattern)| {
-            *tenant == item.tenant && topic::matches(pattern, item.topic)
-        });
+        let here = channel
+            .as_topic()
+            .filter(|(tenant, pattern)| *tenant == item.tenant && topic::matches(pattern, item.name));
         let Some((tenant, pattern)) = here else {
             return self.metrics.bus_unreadable.increment(1);
         };

@@ -62,7 +62,7 @@ pub(super) enum Nack {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Topic<T> {
     pub(super) tenant: T,
-    pub(super) topic: T,
+    pub(super) name: T,
     pub(super) lane: Lane,
     pub(super) expires_in_ms: u32,
     pub(super) encoding: Encoding,
@@ -100,7 +100,7 @@ pub(super) fn append_topic<T: AsRef<str>>(batch: &mut Vec<u8>, topic: &Topic<T>)
             h.extend_from_slice(&[encoding_byte(topic.encoding), lane_byte(topic.lane)]);
             h.extend_from_slice(&topic.expires_in_ms.to_be_bytes());
             short(h, topic.tenant.as_ref());
-            short(h, topic.topic.as_ref());
+            short(h, topic.name.as_ref());
         });
         batch.extend_from_slice(&topic.frame);
     });
@@ -164,7 +164,8 @@ pub(super) fn read(batch: &Bytes) -> Option<(InstanceId, impl Iterator<Item = Op
         if cursor.at == cursor.end {
             return None;
         }
-        let Some(length) = cursor.u32().map(|length| length as usize).filter(|length| *length <= cursor.end - cursor.at)
+        let Some(length) =
+            cursor.u32().map(|length| length as usize).filter(|length| *length <= cursor.end - cursor.at)
         else {
             cursor.at = cursor.end;
             return Some(None);
@@ -187,7 +188,7 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let seq = h.u64()?;
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
             let (tenant, agent) = (h.short()?, h.short()?);
-            let (session, reply_to) = (h.optional_short()?, h.optional_short()?);
+            let (session, reply_to) = (present(h.short()?), present(h.short()?));
             Some(Item::Direct(
                 seq,
                 Direct { tenant, agent, session, lane, expires_in_ms, reply_to, encoding, frame: body },
@@ -195,8 +196,8 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
         }
         TOPIC => {
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
-            let (tenant, topic) = (h.short()?, h.short()?);
-            Some(Item::Topic(Topic { tenant, topic, lane, expires_in_ms, encoding, frame: body }))
+            let (tenant, name) = (h.short()?, h.short()?);
+            Some(Item::Topic(Topic { tenant, name, lane, expires_in_ms, encoding, frame: body }))
         }
         ACK => {
             let (from, upto) = (h.u64()?, h.u64()?);
@@ -240,9 +241,11 @@ impl<'b> Cursor<'b> {
         self.at = to;
         Some(text)
     }
-    fn optional_short(&mut self) -> Option<Option<&'b str>> {
-        self.short().map(|text| (!text.is_empty()).then_some(text))
-    }
+}
+
+/// An empty text stands for none.
+fn present(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 const fn encoding_byte(encoding: Encoding) -> u8 {
@@ -284,3 +287,6 @@ const fn nack_of(byte: u8) -> Nack {
         _ => Nack::Lost,
     }
 }
+
+#[cfg(test)]
+mod tests;

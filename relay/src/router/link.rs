@@ -60,8 +60,6 @@ pub(super) struct Reported {
     pub(super) pending: Pending,
     /// Nothing: queued.
     pub(super) nack: Option<Nack>,
-    /// Its number.
-    pub(super) seq: u64,
 }
 
 impl Link {
@@ -85,7 +83,8 @@ impl Link {
             return Err(settlement);
         }
         let seq = state.first + state.pending.len() as u64;
-        let pushed = self.outbox.push(own, Some(seq), None, |batch| envelope::append_direct(batch, seq, &direct));
+        let pushed =
+            self.outbox.push(own, Some(seq), None, |batch| envelope::append_direct(batch, seq, &direct));
         match pushed {
             Ok(pump) => {
                 state.used_at = now;
@@ -122,7 +121,7 @@ impl Link {
                     failed.next();
                 }
                 let nack = failed.peek().filter(|(failed, _)| *failed == seq).map(|(_, nack)| *nack);
-                reported.push(Reported { pending, nack, seq });
+                reported.push(Reported { pending, nack });
             }
         }
         self.reported.notify_waiters();
@@ -136,8 +135,9 @@ impl Link {
         let first = state.first;
         (from.max(first)..=to)
             .filter_map(|seq| {
-                let slot = usize::try_from(seq - first).ok().and_then(|index| state.pending.get_mut(index))?;
-                slot.take().map(|pending| Reported { pending, nack: Some(Nack::Lost), seq })
+                let slot =
+                    usize::try_from(seq - first).ok().and_then(|index| state.pending.get_mut(index))?;
+                slot.take().map(|pending| Reported { pending, nack: Some(Nack::Lost) })
             })
             .collect()
     }

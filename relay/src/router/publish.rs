@@ -19,10 +19,15 @@ use crate::telemetry::outcome::Outcome;
 
 impl Router {
     /// Puts a message to a topic in line for the bus.
-    pub(super) fn publish(self: &Arc<Self>, tenant: &Arc<Tenant>, topic: &Topic<&str>, settlement: Settlement) {
-        let outbox = match tenant.outboxes.get(topic.topic) {
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        topic: &Topic<&str>,
+        settlement: Settlement,
+    ) {
+        let outbox = match tenant.outboxes.get(topic.name) {
             Some(outbox) => outbox,
-            None => tenant.outboxes.entry(topic.topic.into()).or_default().downgrade(),
+            None => tenant.outboxes.entry(topic.name.into()).or_default().downgrade(),
         };
         // Pushed under the entry's lock, so that the outbox cannot be forgotten between being found and being filled.
         let pushed =
@@ -82,14 +87,13 @@ impl Router {
                     let away = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
                     self.send_again(&link, reported, away);
                 }),
-                Ok(_) => {}
                 Err(PublishError::NotSent) => {
                     for Reported { pending, .. } in link.withdraw(seqs) {
                         pending.settlement.settle(published(result));
                     }
                 }
-                // It may still arrive and be reported; if not, the time-out will say `unknown`.
-                Err(PublishError::Unknown) => {}
+                // It will be reported, or may be; if it is not, the time-out says `unknown`.
+                Ok(_) | Err(PublishError::Unknown) => {}
             }
         }
     }
@@ -130,7 +134,12 @@ impl Router {
         }
     }
 
-    async fn publish_batch(&self, channel: &Channel, payload: Bytes, items: usize) -> Result<u64, PublishError> {
+    async fn publish_batch(
+        &self,
+        channel: &Channel,
+        payload: Bytes,
+        items: usize,
+    ) -> Result<u64, PublishError> {
         let begun = Instant::now();
         let result = self.bus.publish(channel, payload).await;
         self.metrics.bus_publish_seconds.record(begun.elapsed().as_secs_f64());

@@ -31,7 +31,8 @@ impl Registration {
     pub async fn enter(router: &Arc<Router>, entry: OwnEntry, outbound: Arc<Outbound>) -> Registration {
         let tenant = router.tenant(&entry.tenant);
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
-        let member = Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
+        let member =
+            Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
         tenant.agents.entry(Arc::clone(&entry.agent)).or_default().members.push(member);
         // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
         let registration = Registration { router: Arc::clone(router), tenant, entry, connection, outbound };
@@ -94,10 +95,8 @@ impl Router {
 
     /// The tenant of a session that comes in.
     fn tenant(&self, name: &Arc<str>) -> Arc<Tenant> {
-        let tenant = self
-            .tenants
-            .entry(Arc::clone(name))
-            .or_insert_with(|| Arc::new(Tenant::new(Arc::clone(name))));
+        let tenant =
+            self.tenants.entry(Arc::clone(name)).or_insert_with(|| Arc::new(Tenant::new(Arc::clone(name))));
         // Counted under the entry's lock, so that it is not forgotten between being found and being used.
         tenant.members.fetch_add(1, Ordering::AcqRel);
         Arc::clone(&tenant)

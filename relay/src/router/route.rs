@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use relay_protocol::{ErrorCode, SharedFrame, Chunk};
+use relay_protocol::{Chunk, ErrorCode, SharedFrame};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -99,7 +99,12 @@ impl Router {
     }
 
     /// Asks again for a message that an instance sent back; later ones wait behind it.
-    pub(super) fn dispatch_returned(self: &Arc<Self>, tenant: &Arc<Tenant>, link: &Arc<Link>, parcel: Parcel) {
+    pub(super) fn dispatch_returned(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        link: &Arc<Link>,
+        parcel: Parcel,
+    ) {
         let agent = Arc::clone(&parcel.direct.agent);
         if let Some(mut route) = tenant.routes.get_mut(&agent)
             && let Route::Resolving(held) = &mut *route
@@ -125,12 +130,14 @@ impl Router {
             && let Some(found) = (&mut lookup).now_or_never()
         {
             tenant.begin_resolving(agent, held);
-            return self.resolved(tenant, agent, found);
+            return self.resolved(tenant, agent, &found);
         }
         if tenant.routes.len() > ROUTES_MAX {
             let now = Instant::now();
-            tenant.routes.retain(|_, route| matches!(route, Route::Known { until, .. } if *until > now)
-                || matches!(route, Route::Resolving(_)));
+            tenant.routes.retain(|_, route| {
+                matches!(route, Route::Known { until, .. } if *until > now)
+                    || matches!(route, Route::Resolving(_))
+            });
         }
         tenant.begin_resolving(agent, held);
         let (router, tenant, agent) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(agent));
@@ -143,7 +150,7 @@ impl Router {
                     router.directory.lookup(&tenant.name, &agent).await
                 }
             };
-            router.resolved(&tenant, &agent, found);
+            router.resolved(&tenant, &agent, &found);
         });
     }
 
@@ -151,14 +158,14 @@ impl Router {
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         agent: &Arc<str>,
-        found: Result<Vec<Entry>, DirectoryError>,
+        found: &Result<Vec<Entry>, DirectoryError>,
     ) {
         let Some(mut route) = tenant.routes.get_mut(agent) else { return };
-        let known: SmallVec<[Entry; 1]> = match &found {
+        let known: SmallVec<[Entry; 1]> = match found {
             Ok(entries) => entries.iter().cloned().collect(),
             Err(DirectoryError) => SmallVec::new(),
         };
-        match &found {
+        match found {
             Err(DirectoryError) => self.metrics.lookups_failed.increment(1),
             Ok(entries) if entries.is_empty() => self.metrics.lookups_empty.increment(1),
             Ok(_) => self.metrics.lookups.increment(1),
@@ -181,9 +188,9 @@ impl Router {
         }
         drop(route);
         tenant.resolving.fetch_sub(1, Ordering::AcqRel);
-        tenant.routes.remove_if(agent, |_, route| {
-            matches!(route, Route::Known { entries, .. } if entries.is_empty())
-        });
+        tenant
+            .routes
+            .remove_if(agent, |_, route| matches!(route, Route::Known { entries, .. } if entries.is_empty()));
     }
 
     /// Sends a message to the instances of `entries` that it is meant for.
@@ -203,7 +210,8 @@ impl Router {
             }
         }
         if targets.is_empty() {
-            let outcome = parcel.returned.map_or(Outcome::failed(ErrorCode::NoRecipient), |(_, outcome)| outcome);
+            let outcome =
+                parcel.returned.map_or(Outcome::failed(ErrorCode::NoRecipient), |(_, outcome)| outcome);
             return parcel.settlement.settle(outcome);
         }
         let retried = parcel.returned.is_some();

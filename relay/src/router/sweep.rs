@@ -12,7 +12,7 @@ use crate::router::Router;
 /// How often: a tenth of the shortest outcome time-out that may be configured, and room.
 const PERIOD: Duration = Duration::from_millis(100);
 /// A link not used for so long is forgotten.
-const LINK_IDLE: Duration = Duration::from_secs(600);
+const LINK_IDLE: Duration = Duration::from_mins(10);
 
 impl Router {
     /// Sweeps until `stop`.

@@ -28,7 +28,7 @@ const EXHAUSTED_REST: Duration = Duration::from_millis(50);
 /// How long a refused peer may take to hear it.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(500);
 /// A peer that vanished is found by the kernel, should the heartbeats not find it first.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// How connections are accepted.
 #[derive(Debug, Clone, Copy)]

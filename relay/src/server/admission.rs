@@ -64,16 +64,13 @@ impl Admission {
 
     /// A place for one more connection.
     pub fn connection(&self) -> Option<ConnectionPermit> {
-        match Arc::clone(&self.connections).try_acquire_owned() {
-            Ok(place) => {
-                self.metrics.accepted.increment(1);
-                self.metrics.connections.increment(1.0);
-                Some(ConnectionPermit { _place: place, open: self.metrics.connections.clone() })
-            }
-            Err(_) => {
-                self.metrics.refuse(Refused::Connections);
-                None
-            }
+        if let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() {
+            self.metrics.accepted.increment(1);
+            self.metrics.connections.increment(1.0);
+            Some(ConnectionPermit { _place: place, open: self.metrics.connections.clone() })
+        } else {
+            self.metrics.refuse(Refused::Connections);
+            None
         }
     }
 
@@ -98,9 +95,15 @@ mod tests {
 
     #[test]
     fn bounds_stay_below_the_descriptors() {
-        assert_eq!(AdmissionBounds::new(0, 0, 20_000), AdmissionBounds { connections: 19_744, unauthenticated: 9_872 });
+        assert_eq!(
+            AdmissionBounds::new(0, 0, 20_000),
+            AdmissionBounds { connections: 19_744, unauthenticated: 9_872 }
+        );
         assert_eq!(AdmissionBounds::new(50_000, 0, 20_000).connections, 19_744);
-        assert_eq!(AdmissionBounds::new(10, 50, 20_000), AdmissionBounds { connections: 10, unauthenticated: 10 });
+        assert_eq!(
+            AdmissionBounds::new(10, 50, 20_000),
+            AdmissionBounds { connections: 10, unauthenticated: 10 }
+        );
         assert_eq!(AdmissionBounds::new(0, 0, 64).connections, 32);
     }
 }

@@ -15,7 +15,7 @@ use crate::server::ServerState;
 use crate::server::rejection::Rejection;
 
 /// Long enough for an afternoon, short enough that the refresh is met in development too.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 /// The tenant of the console's agents.
 const TENANT: &str = "dev";
 

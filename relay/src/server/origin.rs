@@ -44,18 +44,42 @@ mod tests {
 
     #[test]
     fn nothing_but_an_exact_match_passes() {
-        let origins = Origins::new(&["https://app.example.com".to_owned(), "http://localhost:3000/".to_owned()]);
+        let origins =
+            Origins::new(&["https://app.example.com".to_owned(), "http://localhost:3000/".to_owned()]);
         for good in [None, Some("https://app.example.com"), Some("http://localhost:3000")] {
             assert!(origins.allow(good, None), "{good:?}");
         }
         for bad in [
-            "", "null", "https://app.example.com.evil.net", "https://evil.net/https://app.example.com", "https://example.com",
-            "http://app.example.com", "https://app.example.com:8443", "https://APP.example.com", "https://app.example.com/",
-            "https://app.example.com@evil.net", "https://xapp.example.com", "https://app.example.com\u{0}", "file://",
-            "https://app-example.com", "https://app.example.com,https://evil.net", "http://localhost", "http://localhost:30000",
-            "chrome-extension://abc", "data:text/html,x", "https://[::1]", "HTTPS://app.example.com", " https://app.example.com",
-            "https://app.example.com ", "https://app.example.com#", "https://app.example.com?", "wss://app.example.com",
-            "https://аpp.example.com", "https://app。example.com", "https:///app.example.com", "//app.example.com",
+            "",
+            "null",
+            "https://app.example.com.evil.net",
+            "https://evil.net/https://app.example.com",
+            "https://example.com",
+            "http://app.example.com",
+            "https://app.example.com:8443",
+            "https://APP.example.com",
+            "https://app.example.com/",
+            "https://app.example.com@evil.net",
+            "https://xapp.example.com",
+            "https://app.example.com\u{0}",
+            "file://",
+            "https://app-example.com",
+            "https://app.example.com,https://evil.net",
+            "http://localhost",
+            "http://localhost:30000",
+            "chrome-extension://abc",
+            "data:text/html,x",
+            "https://[::1]",
+            "HTTPS://app.example.com",
+            " https://app.example.com",
+            "https://app.example.com ",
+            "https://app.example.com#",
+            "https://app.example.com?",
+            "wss://app.example.com",
+            "https://аpp.example.com",
+            "https://app。example.com",
+            "https:///app.example.com",
+            "//app.example.com",
         ] {
             assert!(!origins.allow(Some(bad), Some("app.example.com")), "{bad}");
         }

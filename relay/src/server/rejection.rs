@@ -33,9 +33,11 @@ struct Body {
 impl Rejection {
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Rejection::NotAnUpgrade => {
-                (StatusCode::BAD_REQUEST, "upgrade_expected", "this path is for WebSocket upgrades, version 13")
-            }
+            Rejection::NotAnUpgrade => (
+                StatusCode::BAD_REQUEST,
+                "upgrade_expected",
+                "this path is for WebSocket upgrades, version 13",
+            ),
             Rejection::VersionUnsupported => (
                 StatusCode::BAD_REQUEST,
                 "version_unsupported",
@@ -44,11 +46,15 @@ impl Rejection {
             Rejection::OriginForbidden => {
                 (StatusCode::FORBIDDEN, "origin_forbidden", "pages of this origin may not connect")
             }
-            Rejection::Overload => (StatusCode::SERVICE_UNAVAILABLE, "overload", "no room for another connection"),
-            Rejection::Drain => (StatusCode::SERVICE_UNAVAILABLE, "drain", "this instance leaves"),
-            Rejection::LoopbackOnly => {
-                (StatusCode::FORBIDDEN, "loopback_only", "set RELAY_METRICS_LISTEN to read this from elsewhere")
+            Rejection::Overload => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overload", "no room for another connection")
             }
+            Rejection::Drain => (StatusCode::SERVICE_UNAVAILABLE, "drain", "this instance leaves"),
+            Rejection::LoopbackOnly => (
+                StatusCode::FORBIDDEN,
+                "loopback_only",
+                "set RELAY_METRICS_LISTEN to read this from elsewhere",
+            ),
             Rejection::InvalidName => (StatusCode::BAD_REQUEST, "invalid_name", "not the name of an agent"),
         }
     }

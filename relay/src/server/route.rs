@@ -54,4 +54,3 @@ async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
     state.metrics.observe_process();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()
 }
-

@@ -72,9 +72,11 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
 /// The key of a request that is an upgrade in every respect.
 fn websocket_key(method: &Method, version: Version, headers: &HeaderMap) -> Result<String, Rejection> {
     let names = |name, wanted: &str| {
-        headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok()).any(|value| {
-            value.split(',').any(|entry| entry.trim().eq_ignore_ascii_case(wanted))
-        })
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value: &HeaderValue| value.to_str().ok())
+            .any(|value| value.split(',').any(|entry| entry.trim().eq_ignore_ascii_case(wanted)))
     };
     let upgrade = *method == Method::GET
         && version == Version::HTTP_11
@@ -136,4 +138,3 @@ fn switching(accept: &str, encoding: Encoding) -> Response {
     }
     response
 }
-

@@ -39,7 +39,8 @@ pub(super) async fn open<S: Socket, P>(
     let settings = &context.settings;
     let message_bytes_max = settings.limits.message_bytes();
     let mut transport =
-        Transport::new(upgraded.socket, upgraded.encoding, settings.read_buffer_bytes, message_bytes_max).await;
+        Transport::new(upgraded.socket, upgraded.encoding, settings.read_buffer_bytes, message_bytes_max)
+            .await;
     let deadline = upgraded.since + Duration::from_millis(limit::HELLO_TIMEOUT_MS);
     let first = tokio::time::timeout_at(deadline, first_frames(&mut transport)).await;
     let frames = match first {

@@ -25,7 +25,8 @@ impl<S: Socket> Session<S> {
         metrics.bytes_received.increment(frames.len() as u64);
         let arrival = Arrival::now(self.limits.bytes(frames.len()).err());
         self.pulse.heard(arrival.at);
-        let (encoding, frames_max) = (self.transport.encoding(), self.context.settings.limits.frames_per_message);
+        let (encoding, frames_max) =
+            (self.transport.encoding(), self.context.settings.limits.frames_per_message);
         let (mut seen, mut left) = (0, false);
         let decoded = decode_client(encoding, frames, frames_max, |frame| {
             seen += 1;
@@ -59,7 +60,9 @@ impl<S: Socket> Session<S> {
                 self.send(send, limited, arrival);
             }
             ClientFrame::Hello { id, .. } => {
-                self.command(id, arrival, |session| session.refuse(Some(id), ErrorCode::InvalidFrame, "a second hello"));
+                self.command(id, arrival, |session| {
+                    session.refuse(Some(id), ErrorCode::InvalidFrame, "a second hello");
+                });
             }
             ClientFrame::Ping { id } => {
                 self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));

@@ -126,7 +126,8 @@ impl Pulse {
 
     /// When to look again.
     pub(super) fn next(&self) -> Instant {
-        let stall = [self.blocked_since, self.full_since].into_iter().flatten().map(|since| since + self.slow);
+        let stall =
+            [self.blocked_since, self.full_since].into_iter().flatten().map(|since| since + self.slow);
         let dead = self.unanswered.map(|sent| sent + PONG_TIMEOUT);
         stall
             .chain(dead)

@@ -114,7 +114,9 @@ impl<S: Socket> Session<S> {
                     let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                     self.answer(&ServerFrame::TokenExpiring { in_ms });
                 }
-                Due::Dead => return Err(close(CloseCode::HeartbeatTimeout, "no sign of life after a heartbeat")),
+                Due::Dead => {
+                    return Err(close(CloseCode::HeartbeatTimeout, "no sign of life after a heartbeat"));
+                }
                 Due::TokenExpired => return Err(close(CloseCode::TokenExpired, "the token expired")),
                 Due::Slow => return Err(close(CloseCode::SlowConsumer, "what waits was not taken in time")),
             }
@@ -139,7 +141,8 @@ impl<S: Socket> Session<S> {
             if signal.code == CloseCode::Drain {
                 self.announce(signal);
             }
-            let _ = tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
+            let _ =
+                tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
         }
         let metrics = Arc::clone(&self.context.metrics);
         let Session { transport, outbound, registration, subscriptions, .. } = self;

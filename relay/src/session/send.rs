@@ -109,7 +109,9 @@ impl<S: Socket> Session<S> {
     fn may_send(&self, to: &Address<'_>) -> bool {
         match to.kind() {
             AddressKind::Topic => self.principal.rights().may_publish(to.name()),
-            AddressKind::Agent | AddressKind::Session | AddressKind::Group => self.principal.rights().may_send(to),
+            AddressKind::Agent | AddressKind::Session | AddressKind::Group => {
+                self.principal.rights().may_send(to)
+            }
         }
     }
 
@@ -132,16 +134,20 @@ impl<S: Socket> Session<S> {
             position: None,
             redelivered: false,
         });
-        let outgoing =
-            Outgoing { frame: &frame, encoding: self.transport.encoding(), taken_at: arrival.at, expires_in_ms };
-        self.registration.route(&outgoing, || {
-            Settlement::new(&self.outbound, &self.context.metrics, id, mode)
-        })
+        let outgoing = Outgoing {
+            frame: &frame,
+            encoding: self.transport.encoding(),
+            taken_at: arrival.at,
+            expires_in_ms,
+        };
+        self.registration
+            .route(&outgoing, || Settlement::new(&self.outbound, &self.context.metrics, id, mode))
     }
 
     /// Gives the right to reply to a request that goes to the client now, unless its token gives it anyway.
     pub(super) fn grant_reply(&mut self, right: crate::outbound::ReplyRight) {
-        let needless = Address::parse(right.reply_to.as_str().into()).is_none_or(|address| self.may_send(&address));
+        let needless =
+            Address::parse(right.reply_to.as_str().into()).is_none_or(|address| self.may_send(&address));
         if !needless {
             self.replies.grant(right);
         }

@@ -77,7 +77,9 @@ impl Subscriptions {
         change.end.push(gone.pattern);
         // Widest first, so that the narrower among them stay out of force.
         let mut order: Vec<usize> = (0..self.0.len()).filter(|index| !self.0[*index].in_force).collect();
-        order.sort_by_key(|index| self.0[*index].pattern.len() - usize::from(self.0[*index].pattern.ends_with('*')));
+        order.sort_by_key(|index| {
+            self.0[*index].pattern.len() - usize::from(self.0[*index].pattern.ends_with('*'))
+        });
         for index in order {
             if self.carrier(&self.0[index].pattern).is_none() {
                 self.0[index].in_force = true;

@@ -62,7 +62,12 @@ pub(super) enum End {
 
 impl<S: Socket> Transport<S> {
     /// A socket fresh from its upgrade: until [`Transport::allow`] it takes messages of a `hello`'s size.
-    pub(super) async fn new(socket: S, encoding: Encoding, read_buffer_bytes: usize, message_bytes_max: usize) -> Self {
+    pub(super) async fn new(
+        socket: S,
+        encoding: Encoding,
+        read_buffer_bytes: usize,
+        message_bytes_max: usize,
+    ) -> Self {
         let metered = Metered { socket, meter: FrameMeter::new(limit::HELLO_BYTES_MAX) };
         let config = config(read_buffer_bytes, message_bytes_max);
         let socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(config)).await;
@@ -90,13 +95,18 @@ impl<S: Socket> Transport<S> {
             (Message::Text(text), Encoding::Json) => text.into(),
             (Message::Binary(bytes), Encoding::Msgpack) => bytes,
             (Message::Text(_), Encoding::Msgpack) => {
-                return Poll::Ready(Err(End::Fault(CloseCode::WrongKind, "text where MessagePack was agreed")));
+                return Poll::Ready(Err(End::Fault(
+                    CloseCode::WrongKind,
+                    "text where MessagePack was agreed",
+                )));
             }
             (Message::Binary(_), Encoding::Json) => {
                 return Poll::Ready(Err(End::Fault(CloseCode::WrongKind, "binary where JSON was agreed")));
             }
             (Message::Close(_), _) => return Poll::Ready(Err(End::Gone)),
-            (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => return Poll::Ready(Ok(Inbound::Life)),
+            (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => {
+                return Poll::Ready(Ok(Inbound::Life));
+            }
         };
         self.had_large |= frames.len() > LARGE_BYTES;
         Poll::Ready(Ok(Inbound::Frames(frames)))
@@ -132,7 +142,8 @@ impl<S: Socket> Transport<S> {
     /// everything has been read and written that could be.
     pub(super) async fn shrink(self) -> Self {
         let config = config(self.read_buffer_bytes, self.message_bytes_max);
-        let socket = WebSocketStream::from_raw_socket(self.socket.into_inner(), Role::Server, Some(config)).await;
+        let socket =
+            WebSocketStream::from_raw_socket(self.socket.into_inner(), Role::Server, Some(config)).await;
         Transport { socket, had_large: false, ..self }
     }
 
@@ -178,7 +189,9 @@ fn end_of(error: &Error) -> End {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
         Error::Protocol(_) => End::Fault(CloseCode::ProtocolError, "WebSocket framing is broken"),
         Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Abuse>()) {
-            Some(Abuse::ControlFrames) => End::Fault(CloseCode::RateLimited, "too many WebSocket control frames"),
+            Some(Abuse::ControlFrames) => {
+                End::Fault(CloseCode::RateLimited, "too many WebSocket control frames")
+            }
             Some(Abuse::Fragments) => End::Fault(CloseCode::TooLarge, "too many fragments"),
             Some(Abuse::TooLarge) => End::Fault(CloseCode::TooLarge, "WebSocket message over the limit"),
             None => End::Gone,

@@ -148,4 +148,3 @@ impl<S: Socket> Session<S> {
         self.transport.write(chunk).map_err(|_| Over::Left)
     }
 }
-

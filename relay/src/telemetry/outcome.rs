@@ -42,6 +42,7 @@ impl Outcome {
     }
 
     /// The outcome of a send with two recipients: reaching one is enough, and doubt outweighs failure.
+    #[must_use]
     pub fn better(self, other: Outcome) -> Outcome {
         if self.rank() >= other.rank() { self } else { other }
     }

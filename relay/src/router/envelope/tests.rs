@@ -1,0 +1,101 @@
+//! Batches read back as they were written, whatever stands behind them, and garbage is only garbage.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn sender() -> InstanceId {
+    InstanceId::parse("instance-1").unwrap()
+}
+
+fn direct(
+    session: Option<&'static str>,
+    reply_to: Option<&'static str>,
+    frame: &[u8],
+) -> Direct<&'static str> {
+    Direct {
+        tenant: "acme",
+        agent: "bob",
+        session,
+        lane: Lane::High,
+        expires_in_ms: 1_500,
+        reply_to,
+        encoding: Encoding::Msgpack,
+        frame: Bytes::copy_from_slice(frame),
+    }
+}
+
+fn topic(frame: &[u8]) -> Topic<&'static str> {
+    let frame = Bytes::copy_from_slice(frame);
+    Topic {
+        tenant: "acme",
+        name: "a.b",
+        lane: Lane::Normal,
+        expires_in_ms: 0,
+        encoding: Encoding::Json,
+        frame,
+    }
+}
+
+#[test]
+fn every_item_reads_back() {
+    let mut batch = begin(&sender());
+    append_direct(&mut batch, 7, &direct(None, None, b"one"));
+    append_direct(&mut batch, 8, &direct(Some("bob~x"), Some("session/al~y"), b""));
+    append_topic(&mut batch, &topic(b"{}"));
+    let ack = Ack { from: 3, upto: 9, failed: vec![(4, Nack::NotHere), (9, Nack::Saturated)] };
+    append_ack(&mut batch, &ack);
+    append_moved(&mut batch, "acme", "bob");
+    let batch = Bytes::from(batch);
+    let (from, items) = read(&batch).unwrap();
+    let items: Vec<_> = items.collect();
+    assert_eq!(from, sender());
+    let expected = vec![
+        Some(Item::Direct(7, direct(None, None, b"one"))),
+        Some(Item::Direct(8, direct(Some("bob~x"), Some("session/al~y"), b""))),
+        Some(Item::Topic(topic(b"{}"))),
+        Some(Item::Ack(ack)),
+        Some(Item::Moved { tenant: "acme", agent: "bob" }),
+    ];
+    assert_eq!(items, expected);
+}
+
+#[test]
+fn what_a_later_release_adds_is_passed_over() {
+    let mut batch = begin(&sender());
+    // A kind that is not known, then a header that is longer than ours.
+    item(&mut batch, |batch| header(batch, 200, |h| h.extend_from_slice(b"whatever")));
+    item(&mut batch, |batch| {
+        header(batch, MOVED, |h| {
+            short(h, "acme");
+            short(h, "bob");
+            short(h, "a field of tomorrow");
+        });
+    });
+    let batch = Bytes::from(batch);
+    let items: Vec<_> = read(&batch).unwrap().1.collect();
+    assert_eq!(items, [None, Some(Item::Moved { tenant: "acme", agent: "bob" })]);
+    assert!(read(&Bytes::from_static(&[9, 1, b'x'])).is_none());
+}
+
+proptest! {
+    #[test]
+    fn damage_panics_never(
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut batch = begin(&sender());
+        append_direct(&mut batch, 7, &direct(Some("bob~x"), None, b"frame"));
+        append_topic(&mut batch, &topic(b"{}"));
+        append_ack(&mut batch, &Ack { from: 1, upto: 2, failed: vec![(1, Nack::Lost)] });
+        for (at, byte) in damage {
+            let at = at.index(batch.len());
+            batch[at] = byte;
+        }
+        batch.truncate(cut.index(batch.len() + 1));
+        let batch = Bytes::from(batch);
+        if let Some((_, items)) = read(&batch) {
+            prop_assert!(items.count() <= batch.len());
+        }
+    }
+}
