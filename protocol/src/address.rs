@@ -118,9 +118,26 @@ mod tests {
         }
         let long = format!("agent/{}", "x".repeat(129));
         for bad in [
-            "", "agent", "agent/", "agent/.b", "agent/a b", "agent/a/b", "agent/*", "agent/ä", "agent/a:b", "agent/a\n",
-            "session/bob", "session/bob~short", "topic/", "topic/a..b", "topic/.a", "topic/a.*", "group/a.", "Agent/a",
-            "other/a", long.as_str(),
+            "",
+            "agent",
+            "agent/",
+            "agent/.b",
+            "agent/a b",
+            "agent/a/b",
+            "agent/*",
+            "agent/ä",
+            "agent/a:b",
+            "agent/a\n",
+            "session/bob",
+            "session/bob~short",
+            "topic/",
+            "topic/a..b",
+            "topic/.a",
+            "topic/a.*",
+            "group/a.",
+            "Agent/a",
+            "other/a",
+            long.as_str(),
         ] {
             assert_eq!(Address::parse(bad.into()), None, "{bad}");
         }

@@ -16,11 +16,15 @@ pub fn is_topic(name: &str) -> bool {
 
 /// Whether `name` is a pattern: a topic, or a topic with `*` for its last segment, or `*`.
 pub fn is_pattern(name: &str) -> bool {
+    if name.len() > limit::TOPIC_BYTES_MAX {
+        return false;
+    }
     match name.strip_suffix('*') {
         None => is_topic(name),
         Some("") => true,
         Some(head) => {
-            name.split('.').count() <= limit::TOPIC_SEGMENTS_MAX && head.strip_suffix('.').is_some_and(is_topic)
+            name.split('.').count() <= limit::TOPIC_SEGMENTS_MAX
+                && head.strip_suffix('.').is_some_and(is_topic)
         }
     }
 }
@@ -74,7 +78,9 @@ mod tests {
         let all: Vec<String> = wildcards("a.b.c").collect();
         assert_eq!(all, ["*", "a.*", "a.b.*"]);
         assert!(all.iter().all(|pattern| matches(pattern, "a.b.c") && is_pattern(pattern)));
-        assert!(covers("*", "a.*") && covers("a.*", "a.b.*") && covers("a.*", "a.b") && !covers("a.b.*", "a.*"));
+        assert!(
+            covers("*", "a.*") && covers("a.*", "a.b.*") && covers("a.*", "a.b") && !covers("a.b.*", "a.*")
+        );
         assert!(!covers("a", "a.*") && covers("a.*", "a.*"));
     }
 }
