@@ -2,26 +2,29 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer as _, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::client::ClientFrame;
 use crate::encoding::Encoding;
-use crate::error::{ErrorCode, FrameError};
+use crate::error::FrameError;
 use crate::extent::msgpack_extent;
 use crate::read_client::client_frame;
 use crate::read_server::server_frame;
+use crate::refused::{self, msgpack_reader};
 use crate::server::ServerFrame;
-use crate::wire::{JsonPayload, MsgpackPayload, WireClient, WireName, WireServer};
+use crate::strict::Map;
+use crate::wire::{JsonPayload, MsgpackPayload, WireClient, WireServer};
 
 /// A WebSocket message that is not frames. Frames before the fault have been handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Not JSON, or not MessagePack, or not maps.
+    /// Not JSON, or not MessagePack, or not maps, or none at all.
     #[error("not a frame or a batch of frames")]
     Malformed,
     /// More frames than allowed.
@@ -32,8 +35,8 @@ pub enum DecodeError {
     },
 }
 
-/// How deep MessagePack may nest in fields we do not know; ours nest four deep.
-const MSGPACK_DEPTH_MAX: usize = 32;
+/// The white space of JSON.
+const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Hands each client frame of a WebSocket message to `each`, in order.
 pub fn decode_client<'a>(
@@ -74,53 +77,67 @@ fn json<'a, F: Deserialize<'a>>(
     frames_max: usize,
     mut each: impl FnMut(Result<F, FrameError<'a>>),
 ) -> Result<(), DecodeError> {
-    let text = std::str::from_utf8(data).map_err(|_| DecodeError::Malformed)?.trim_ascii();
+    let text = std::str::from_utf8(data).map_err(|_| DecodeError::Malformed)?.trim_matches(JSON_SPACE);
     if !text.starts_with('[') {
-        return each_json(text, &mut each);
+        return one_json(text, &mut each);
     }
     let handed = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let visitor =
-        Each { handed: &handed, frames_max, each: |frame| each(Ok(frame)), frame: std::marker::PhantomData };
+    let visitor = Each::new(&handed, frames_max, |Map(frame)| each(Ok(frame)));
     let result = deserializer.deserialize_seq(visitor).and_then(|()| deserializer.end());
     match result {
+        Ok(()) if handed.get() == 0 => Err(DecodeError::Malformed),
         Ok(()) => Ok(()),
         Err(_) if handed.get() > frames_max => Err(DecodeError::TooManyFrames { max: frames_max }),
-        // One frame has a field of the wrong type: take the batch apart and go on behind what was handed over.
-        Err(error) if error.is_data() => {
-            let frames: Vec<&'a RawValue> = serde_json::from_str(text).map_err(|_| DecodeError::Malformed)?;
-            if frames.len() > frames_max {
-                return Err(DecodeError::TooManyFrames { max: frames_max });
-            }
-            frames[handed.get()..].iter().try_for_each(|frame| each_json(frame.get(), &mut each))
+        // One frame cannot be read: take the batch apart and go on behind what was handed over.
+        Err(_) => {
+            apart(text, frames_max)?[handed.get()..].iter().try_for_each(|frame| one_json(frame, &mut each))
         }
+    }
+}
+
+/// The text of each element of a JSON array.
+fn apart(text: &str, frames_max: usize) -> Result<Vec<&str>, DecodeError> {
+    let count = Cell::new(0);
+    let mut frames = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let visitor = Each::new(&count, frames_max, |frame: &RawValue| frames.push(frame.get()));
+    match deserializer.deserialize_seq(visitor).and_then(|()| deserializer.end()) {
+        Ok(()) => Ok(frames),
+        Err(_) if count.get() > frames_max => Err(DecodeError::TooManyFrames { max: frames_max }),
         Err(_) => Err(DecodeError::Malformed),
     }
 }
 
-fn each_json<'a, F: Deserialize<'a>>(
+/// A frame of the wrong form is refused by itself; text that is not JSON ends the connection.
+fn one_json<'a, F: Deserialize<'a>>(
     text: &'a str,
     each: &mut impl FnMut(Result<F, FrameError<'a>>),
 ) -> Result<(), DecodeError> {
     if !text.starts_with('{') {
         return Err(DecodeError::Malformed);
     }
-    match serde_json::from_str(text) {
-        Ok(frame) => each(Ok(frame)),
-        Err(error) if error.is_data() => {
-            each(Err(unreadable(serde_json::from_str(text).unwrap_or_default())))
-        }
-        Err(_) => return Err(DecodeError::Malformed),
+    if let Ok(Map(frame)) = serde_json::from_str(text) {
+        each(Ok(frame));
+    } else {
+        serde_json::from_str::<&RawValue>(text).map_err(|_| DecodeError::Malformed)?;
+        each(Err(refused::json::<F>(text)));
     }
     Ok(())
 }
 
-/// Hands over the elements of a JSON array while it is read.
+/// Hands over the elements of a JSON array while it is read, and counts them up to one too many.
 struct Each<'c, F, C> {
-    handed: &'c Cell<usize>,
-    frames_max: usize,
-    each: C,
-    frame: std::marker::PhantomData<F>,
+    count: &'c Cell<usize>,
+    max: usize,
+    hand_over: C,
+    element: PhantomData<F>,
+}
+
+impl<'c, F, C: FnMut(F)> Each<'c, F, C> {
+    fn new(count: &'c Cell<usize>, max: usize, hand_over: C) -> Self {
+        Each { count, max, hand_over, element: PhantomData }
+    }
 }
 
 impl<'de, F: Deserialize<'de>, C: FnMut(F)> Visitor<'de> for Each<'_, F, C> {
@@ -129,35 +146,15 @@ impl<'de, F: Deserialize<'de>, C: FnMut(F)> Visitor<'de> for Each<'_, F, C> {
         f.write_str("a batch of frames")
     }
     fn visit_seq<S: SeqAccess<'de>>(mut self, mut seq: S) -> Result<(), S::Error> {
-        while let Some(frame) = seq.next_element_seed(OnlyMaps(self.frame))? {
-            if self.handed.get() == self.frames_max {
-                self.handed.set(self.frames_max + 1);
+        while let Some(frame) = seq.next_element()? {
+            if self.count.get() == self.max {
+                self.count.set(self.max + 1);
                 return Err(S::Error::custom("too many frames"));
             }
-            (self.each)(frame);
-            self.handed.set(self.handed.get() + 1);
+            (self.hand_over)(frame);
+            self.count.set(self.count.get() + 1);
         }
         Ok(())
-    }
-}
-
-/// Serde reads structs from arrays too; a frame is a map.
-struct OnlyMaps<F>(std::marker::PhantomData<F>);
-
-impl<'de, F: Deserialize<'de>> DeserializeSeed<'de> for OnlyMaps<F> {
-    type Value = F;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<F, D::Error> {
-        struct MapVisitor<F>(std::marker::PhantomData<F>);
-        impl<'de, F: Deserialize<'de>> Visitor<'de> for MapVisitor<F> {
-            type Value = F;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a frame")
-            }
-            fn visit_map<M: serde::de::MapAccess<'de>>(self, map: M) -> Result<F, M::Error> {
-                F::deserialize(serde::de::value::MapAccessDeserializer::new(map))
-            }
-        }
-        deserializer.deserialize_map(MapVisitor(self.0))
     }
 }
 
@@ -177,25 +174,9 @@ fn msgpack<'a, F: Deserialize<'a>>(
         }
         handed += 1;
         let (frame, behind) = rest.split_at(msgpack_extent(rest).ok_or(DecodeError::Malformed)?);
-        each(one_msgpack(frame).ok_or_else(|| unreadable(one_msgpack(frame).unwrap_or_default())));
+        let read = Map::deserialize(&mut msgpack_reader(frame));
+        each(read.map(|Map(frame)| frame).map_err(|_| refused::msgpack::<F>(frame)));
         rest = behind;
     }
     if handed == 0 { Err(DecodeError::Malformed) } else { Ok(()) }
-}
-
-/// The first `T` of `data`, which holds exactly one value.
-fn one_msgpack<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(data);
-    deserializer.set_max_depth(MSGPACK_DEPTH_MAX);
-    T::deserialize(&mut deserializer).ok()
-}
-
-fn unreadable(name: WireName<'_>) -> FrameError<'_> {
-    let is_send = name.kind.as_deref() == Some("send");
-    FrameError {
-        id: name.id,
-        is_send,
-        code: ErrorCode::InvalidFrame,
-        what: "a field of the wrong type".into(),
-    }
 }

@@ -119,6 +119,7 @@ mod tests {
     #[test]
     fn no_two_codes_share_a_number() {
         let mut numbers: Vec<u16> = CloseCode::ALL.iter().map(|code| code.number()).collect();
+        numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), CloseCode::ALL.len());
     }

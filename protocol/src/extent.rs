@@ -1,7 +1,8 @@
 //! How long a MessagePack value is, without reading it.
 
-/// The length of the first value of `data`, or nothing if `data` ends before it does.
+/// The length of the first value of `data`, or nothing if `data` ends before it does or holds text that is not UTF-8.
 ///
+/// The library would hand such text over as bytes, and a payload would change its kind.
 /// Each step consumes a byte or ends, so a header that claims four billion elements costs nothing.
 pub(crate) fn msgpack_extent(data: &[u8]) -> Option<usize> {
     let mut at = 0usize;
@@ -11,13 +12,22 @@ pub(crate) fn msgpack_extent(data: &[u8]) -> Option<usize> {
         let marker = *data.get(at)?;
         at += 1;
         let (skip, children) = match marker {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => continue,
+            0xa0..=0xbf => {
+                text(data, &mut at, usize::from(marker & 0x1f))?;
+                continue;
+            }
+            0xd9..=0xdb => {
+                let bytes = length(data, &mut at, 1 << (marker - 0xd9))?;
+                text(data, &mut at, bytes)?;
+                continue;
+            }
             0x80..=0x8f => (0, 2 * u64::from(marker & 0x0f)),
             0x90..=0x9f => (0, u64::from(marker & 0x0f)),
-            0xa0..=0xbf => (usize::from(marker & 0x1f), 0),
             0xc1 => return None,
-            0xc4 | 0xd9 => (length(data, &mut at, 1)?, 0),
-            0xc5 | 0xda => (length(data, &mut at, 2)?, 0),
-            0xc6 | 0xdb => (length(data, &mut at, 4)?, 0),
+            0xc4 => (length(data, &mut at, 1)?, 0),
+            0xc5 => (length(data, &mut at, 2)?, 0),
+            0xc6 => (length(data, &mut at, 4)?, 0),
             // Extensions carry one byte of type before their data.
             0xc7 => (length(data, &mut at, 1)? + 1, 0),
             0xc8 => (length(data, &mut at, 2)? + 1, 0),
@@ -31,12 +41,19 @@ pub(crate) fn msgpack_extent(data: &[u8]) -> Option<usize> {
             0xdd => (0, length(data, &mut at, 4)? as u64),
             0xde => (0, 2 * length(data, &mut at, 2)? as u64),
             0xdf => (0, 2 * length(data, &mut at, 4)? as u64),
-            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => (0, 0),
         };
         at = at.checked_add(skip).filter(|end| *end <= data.len())?;
         pending += children;
     }
     Some(at)
+}
+
+/// Text of `bytes` bytes at `at`, which moves behind it.
+fn text(data: &[u8], at: &mut usize, bytes: usize) -> Option<()> {
+    let end = at.checked_add(bytes)?;
+    std::str::from_utf8(data.get(*at..end)?).ok()?;
+    *at = end;
+    Some(())
 }
 
 /// A big-endian length of `bytes` bytes at `at`, which moves behind it.

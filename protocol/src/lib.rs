@@ -24,6 +24,8 @@ mod batch;
 mod extent;
 mod read_client;
 mod read_server;
+mod refused;
+mod strict;
 mod wire;
 mod write;
 mod write_client;

@@ -6,9 +6,10 @@ use crate::client::{ClientFrame, Headers, Lane, Point, Position, Qos, ReceiptMod
 use crate::error::{ErrorCode, FrameError};
 use crate::limit;
 use crate::payload::Payload;
+use crate::strict::Map;
 use crate::text::Text;
 use crate::topic::is_pattern;
-use crate::wire::{WireClient, WirePayload};
+use crate::wire::{WireClient, WirePayload, WirePosition, WireResume};
 
 type Refusal<'a> = (ErrorCode, Text<'a>);
 
@@ -17,12 +18,13 @@ pub(crate) fn client_frame<'a, P: WirePayload<'a>>(
     wire: WireClient<'a, P>,
 ) -> Result<ClientFrame<'a>, FrameError<'a>> {
     let id = wire.id;
-    let is_send = &*wire.kind == "send";
+    let is_send = wire.kind.as_deref() == Some("send");
     understand(wire).map_err(|(code, what)| FrameError { id, is_send, code, what })
 }
 
 fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientFrame<'a>, Refusal<'a>> {
-    match &*wire.kind {
+    let kind = required(wire.kind.clone(), "type")?;
+    match &*kind {
         "send" => send(wire).map(ClientFrame::Send),
         "pong" => Ok(ClientFrame::Pong),
         "ping" => Ok(ClientFrame::Ping { id: command_id(wire.id)? }),
@@ -39,13 +41,13 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientF
             id: command_id(wire.id)?,
             topic: pattern(wire.topic)?,
             qos: qos(wire.qos)?,
-            rewind: match wire.rewind.map(|rewind| (rewind.last, rewind.since_ms)) {
+            rewind: match wire.rewind.map(|Map(rewind)| (rewind.last, rewind.since_ms)) {
                 None => None,
                 Some((Some(count), None)) => Some(Rewind::Last(count)),
                 Some((None, Some(time))) => Some(Rewind::SinceMs(time)),
                 Some(_) => return Err(invalid("rewind")),
             },
-            from: wire.from.map(|from| Point { epoch: from.epoch, seq: from.seq }),
+            from: wire.from.map(|Map(from)| Point { epoch: from.epoch, seq: from.seq }),
         }),
         "unsubscribe" => {
             Ok(ClientFrame::Unsubscribe { id: command_id(wire.id)?, topic: pattern(wire.topic)? })
@@ -53,25 +55,27 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientF
         "hello" => hello(wire),
         "auth" => Ok(ClientFrame::Auth { id: command_id(wire.id)?, token: token(wire.token)? }),
         "bye" => Ok(ClientFrame::Bye),
-        _ => Err((ErrorCode::UnknownFrame, shortened(wire.kind))),
+        _ => Err((ErrorCode::UnknownFrame, shortened(kind))),
     }
 }
 
 fn hello<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientFrame<'a>, Refusal<'a>> {
-    let resume = wire.resume.map(|resume| Resume {
-        ticket: resume.ticket,
-        streams: resume
-            .streams
-            .0
-            .into_iter()
-            .map(|position| Position { stream: position.stream, epoch: position.epoch, seq: position.seq })
-            .collect(),
-    });
+    let resume = wire.resume.map(|Map(resume)| resumption(resume)).transpose()?;
     if wire.client.as_ref().is_some_and(|client| client.len() > limit::CLIENT_NAME_BYTES_MAX) {
         return Err((ErrorCode::TooLarge, "client".into()));
     }
     let token = wire.token.map(|text| token(Some(text))).transpose()?;
     Ok(ClientFrame::Hello { id: command_id(wire.id)?, token, client: wire.client, resume })
+}
+
+fn resumption(wire: WireResume<'_>) -> Result<Resume<'_>, Refusal<'_>> {
+    let streams = wire.streams.0;
+    if streams.len() > limit::RESUME_STREAMS_MAX {
+        return Err((ErrorCode::LimitExceeded, "resume".into()));
+    }
+    let streams =
+        streams.into_iter().map(|Map(WirePosition { stream, epoch, seq })| Position { stream, epoch, seq });
+    Ok(Resume { ticket: wire.ticket, streams: streams.collect() })
 }
 
 fn send<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<Send<'a>, Refusal<'a>> {
@@ -150,6 +154,9 @@ fn lifetime<'a>(value: Option<u64>, field: &'static str) -> Result<Option<u64>, 
 }
 
 fn headers(headers: Headers<'_>) -> Result<Headers<'_>, Refusal<'_>> {
+    if headers.len() > limit::HEADERS_MAX {
+        return Err((ErrorCode::LimitExceeded, "headers".into()));
+    }
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > limit::HEADERS_BYTES_MAX {
         return Err((ErrorCode::TooLarge, "headers".into()));

@@ -20,7 +20,8 @@ pub(crate) fn server_frame<'a, P: WirePayload<'a>>(
 }
 
 fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerFrame<'a>, Refusal<'a>> {
-    Ok(match &*wire.kind {
+    let kind = required(wire.kind.clone(), "type")?;
+    Ok(match &*kind {
         "message" => ServerFrame::Message(message(wire)?),
         "receipt" => ServerFrame::Receipt(receipt(wire)),
         "welcome" => ServerFrame::Welcome(Box::new(welcome(wire)?)),
@@ -56,18 +57,7 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             topics: wire.topics.unwrap_or_default(),
             dropped: wire.dropped,
         },
-        "skip" => {
-            let (Some(NameOrNumber::Number(from)), Some(NameOrNumber::Number(to))) = (wire.from, wire.to)
-            else {
-                return Err(invalid("from"));
-            };
-            let first = Position {
-                stream: required(wire.stream, "stream")?,
-                epoch: required(wire.epoch, "epoch")?,
-                seq: from,
-            };
-            ServerFrame::Skip { first, to, reason: required(wire.reason, "reason")? }
-        }
+        "skip" => skip(wire)?,
         "resume" => ServerFrame::Resume {
             position: Position {
                 stream: required(wire.stream, "stream")?,
@@ -85,8 +75,20 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             ticket: wire.ticket,
         },
         "closing" => closing(wire)?,
-        _ => return Err((ErrorCode::UnknownFrame, shortened(wire.kind))),
+        _ => return Err((ErrorCode::UnknownFrame, shortened(kind))),
     })
+}
+
+fn skip<P>(wire: WireServer<'_, P>) -> Result<ServerFrame<'_>, Refusal<'_>> {
+    let (Some(NameOrNumber::Number(from)), Some(NameOrNumber::Number(to))) = (wire.from, wire.to) else {
+        return Err(invalid("from"));
+    };
+    let first = Position {
+        stream: required(wire.stream, "stream")?,
+        epoch: required(wire.epoch, "epoch")?,
+        seq: from,
+    };
+    Ok(ServerFrame::Skip { first, to, reason: required(wire.reason, "reason")? })
 }
 
 fn message<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<Message<'a>, Refusal<'a>> {
@@ -111,7 +113,7 @@ fn message<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<Message<'a
     })
 }
 
-fn receipt<'a, P>(wire: WireServer<'a, P>) -> Receipt<'a> {
+fn receipt<P>(wire: WireServer<'_, P>) -> Receipt<'_> {
     Receipt {
         queued: wire.queued.unwrap_or_default(),
         accepted: wire.accepted.unwrap_or_default(),
@@ -136,7 +138,7 @@ fn receipt<'a, P>(wire: WireServer<'a, P>) -> Receipt<'a> {
     }
 }
 
-fn welcome<'a, P>(wire: WireServer<'a, P>) -> Result<Welcome<'a>, Refusal<'a>> {
+fn welcome<P>(wire: WireServer<'_, P>) -> Result<Welcome<'_>, Refusal<'_>> {
     let WireLimits {
         payload,
         message,
@@ -176,7 +178,7 @@ fn welcome<'a, P>(wire: WireServer<'a, P>) -> Result<Welcome<'a>, Refusal<'a>> {
     })
 }
 
-fn closing<'a, P>(wire: WireServer<'a, P>) -> Result<ServerFrame<'a>, Refusal<'a>> {
+fn closing<P>(wire: WireServer<'_, P>) -> Result<ServerFrame<'_>, Refusal<'_>> {
     let Some(NameOrNumber::Number(code)) = wire.code else {
         return Err(invalid("code"));
     };

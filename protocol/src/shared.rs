@@ -25,23 +25,27 @@ impl Chunk {
     /// The frames without the brackets that a JSON batch stands in.
     fn inner(&self, encoding: Encoding) -> &[u8] {
         match encoding {
-            Encoding::Json if self.frames != 1 => &self.bytes[1..self.bytes.len() - 1],
+            Encoding::Json if self.frames > 1 => &self.bytes[1..self.bytes.len() - 1],
             Encoding::Json | Encoding::Msgpack => &self.bytes,
         }
     }
 
-    /// All of `chunks` as one, in order. A single one is returned as it is, without a copy.
+    /// All of `chunks` as one, in order. A single one is returned as it is, without a copy; of none, or of none with a
+    /// frame, there is nothing to send.
     pub fn join(encoding: Encoding, chunks: &[Chunk]) -> Chunk {
-        if let [only] = chunks {
-            return only.clone();
+        let mut full = chunks.iter().filter(|chunk| chunk.frames > 0);
+        match (full.next(), full.next()) {
+            (None, _) => return Chunk { bytes: Bytes::new(), frames: 0 },
+            (Some(only), None) => return only.clone(),
+            (Some(_), Some(_)) => {}
         }
         let mut joined =
             Vec::with_capacity(chunks.iter().map(|chunk| chunk.bytes.len() + 1).sum::<usize>() + 1);
         match encoding {
             Encoding::Json => {
                 joined.push(b'[');
-                for (index, chunk) in chunks.iter().enumerate() {
-                    if index > 0 {
+                for chunk in chunks.iter().filter(|chunk| chunk.frames > 0) {
+                    if joined.len() > 1 {
                         joined.push(b',');
                     }
                     joined.extend_from_slice(chunk.inner(encoding));

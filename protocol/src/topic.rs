@@ -16,6 +16,9 @@ pub fn is_topic(name: &str) -> bool {
 
 /// Whether `name` is a pattern: a topic, or a topic with `*` for its last segment, or `*`.
 pub fn is_pattern(name: &str) -> bool {
+    if name.len() > limit::TOPIC_BYTES_MAX {
+        return false;
+    }
     match name.strip_suffix('*') {
         None => is_topic(name),
         Some("") => true,

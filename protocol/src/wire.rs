@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::client::Headers;
 use crate::limit;
 use crate::payload::Payload;
+use crate::strict::Map;
 use crate::text::Text;
 
 /// A payload as one encoding carries it.
@@ -42,7 +43,7 @@ impl<'a> WirePayload<'a> for MsgpackPayload<'a> {
         match self {
             // Text that is not JSON would break out of a JSON recipient's frame.
             MsgpackPayload::Text(text) => {
-                serde_json::from_str::<&RawValue>(text).ok().map(|_| Payload::Json(text.into()))
+                serde_json::from_str::<&RawValue>(text).ok().map(|value| Payload::Json(value.get().into()))
             }
             MsgpackPayload::Bytes(bytes) => Some(Payload::Bytes(bytes.into())),
         }
@@ -68,7 +69,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for MsgpackPayload<'a> {
     }
 }
 
-/// Headers, refused while they are read when they are too many.
+/// Headers, at most one more than are allowed: enough to refuse them by.
 #[derive(Debug)]
 pub(crate) struct WireHeaders<'a>(pub(crate) Headers<'a>);
 
@@ -82,11 +83,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for WireHeaders<'a> {
             }
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut headers = Vec::new();
-                while let Some(entry) = map.next_entry::<Text<'de>, Text<'de>>()? {
-                    if headers.len() == limit::HEADERS_MAX {
-                        return Err(M::Error::custom("too many headers"));
+                while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    // Receivers would differ in which of the two they take.
+                    if headers.iter().any(|(known, _)| *known == name) {
+                        return Err(M::Error::custom("a header twice"));
                     }
-                    headers.push(entry);
+                    if headers.len() <= limit::HEADERS_MAX {
+                        headers.push((name, value));
+                    }
                 }
                 Ok(WireHeaders(headers))
             }
@@ -95,7 +99,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for WireHeaders<'a> {
     }
 }
 
-/// A list that is refused while it is read when it grows too long.
+/// A list, at most one element longer than is allowed: enough to refuse it by.
 #[derive(Debug)]
 pub(crate) struct Bounded<T, const MAX: usize>(pub(crate) Vec<T>);
 
@@ -116,10 +120,9 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T,
             fn visit_seq<S: serde::de::SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
                 let mut list = Vec::new();
                 while let Some(element) = seq.next_element()? {
-                    if list.len() == MAX {
-                        return Err(S::Error::custom("list too long"));
+                    if list.len() <= MAX {
+                        list.push(element);
                     }
-                    list.push(element);
                 }
                 Ok(Bounded(list))
             }
@@ -157,16 +160,7 @@ pub(crate) struct WireResume<'a> {
     #[serde(borrow)]
     pub(crate) ticket: Text<'a>,
     #[serde(borrow, default)]
-    pub(crate) streams: Bounded<WirePosition<'a>, { limit::RESUME_STREAMS_MAX }>,
-}
-
-/// Enough of a frame to name it when the rest cannot be read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct WireName<'a> {
-    #[serde(rename = "type", borrow)]
-    pub(crate) kind: Option<Text<'a>>,
-    pub(crate) id: Option<u64>,
+    pub(crate) streams: Bounded<Map<WirePosition<'a>>, { limit::RESUME_STREAMS_MAX }>,
 }
 
 macro_rules! flat {
@@ -175,8 +169,8 @@ macro_rules! flat {
         #[derive(Debug, Deserialize)]
         #[serde(bound(deserialize = "P: Deserialize<'de>"))]
         pub(crate) struct $name<'a, P> {
-            #[serde(rename = "type", borrow)]
-            pub(crate) kind: Text<'a>,
+            #[serde(rename = "type", borrow, default)]
+            pub(crate) kind: Option<Text<'a>>,
             #[serde(default = "none")]
             pub(crate) payload: Option<P>,
             $(#[serde(borrow, default)] pub(crate) $borrowed: Option<$borrowed_type>,)*
@@ -192,11 +186,11 @@ fn none<P>() -> Option<P> {
 flat! {
     /// Any client frame.
     WireClient {
-        token: Text<'a>, client: Text<'a>, resume: WireResume<'a>, to: Text<'a>, payload_b64: Text<'a>,
+        token: Text<'a>, client: Text<'a>, resume: Map<WireResume<'a>>, to: Text<'a>, payload_b64: Text<'a>,
         receipt: Text<'a>, mid: Text<'a>, reply_to: Text<'a>, correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>,
-        headers: WireHeaders<'a>, topic: Text<'a>, from: WirePoint<'a>, stream: Text<'a>, epoch: Text<'a>,
+        headers: WireHeaders<'a>, topic: Text<'a>, from: Map<WirePoint<'a>>, stream: Text<'a>, epoch: Text<'a>,
         ;
-        id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, rewind: WireRewind, seq: u64, messages: u64,
+        id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, rewind: Map<WireRewind>, seq: u64, messages: u64,
         bytes: u64,
     }
 }

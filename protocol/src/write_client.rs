@@ -91,7 +91,7 @@ fn write_send<W: Writer>(w: &mut W, send: &Send<'_>) {
         w.name_field("receipt", send.receipt.name());
     }
     w.optional_text("mid", send.mid.as_deref());
-    w.optional_name("reply_to", send.reply_to.as_ref().map(|address| address.as_str()));
+    w.optional_name("reply_to", send.reply_to.as_ref().map(super::address::Address::as_str));
     w.optional_text("correlation_id", send.correlation_id.as_deref());
     w.optional_uint("deadline_ms", send.deadline_ms);
     w.optional_uint("ttl_ms", send.ttl_ms);

@@ -144,7 +144,7 @@ fn write_message<W: Writer>(w: &mut W, message: &Message<'_>) {
     w.name_field("to", message.to.as_str());
     w.uint_field("ts", message.ts);
     w.optional_text("mid", message.mid.as_deref());
-    w.optional_name("reply_to", message.reply_to.as_ref().map(|address| address.as_str()));
+    w.optional_name("reply_to", message.reply_to.as_ref().map(super::address::Address::as_str));
     w.optional_text("correlation_id", message.correlation_id.as_deref());
     w.optional_uint("deadline_ms", message.deadline_ms);
     if message.lane != Lane::Normal {

@@ -1,0 +1,62 @@
+//! Arbitrary client frames.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use relay_protocol::client::{Qos, ReceiptMode, Resume, Rewind, Send};
+use relay_protocol::{ClientFrame, Text};
+
+use super::name::{address, headers, id, lane, pattern, payload, point, position, text, token_name};
+
+const DAY_MS: u64 = relay_protocol::limit::TTL_MS_MAX;
+
+/// Any client frame.
+pub(crate) fn client() -> impl Strategy<Value = ClientFrame<'static>> {
+    let resume = (text(), vec(position(), 0..4)).prop_map(|(ticket, streams)| Resume { ticket, streams });
+    let client = "[a-z/0-9. ]{0,64}".prop_map(Text::from);
+    let rewind = prop_oneof![any::<u64>().prop_map(Rewind::Last), any::<u64>().prop_map(Rewind::SinceMs)];
+    prop_oneof![
+        1 => (id(), of(text()), of(client), of(resume))
+            .prop_map(|(id, token, client, resume)| ClientFrame::Hello { id, token, client, resume }),
+        1 => (id(), text()).prop_map(|(id, token)| ClientFrame::Auth { id, token }),
+        6 => send().prop_map(ClientFrame::Send),
+        1 => (id(), pattern(), qos(), of(rewind), of(point()))
+            .prop_map(|(id, topic, qos, rewind, from)| ClientFrame::Subscribe { id, topic, qos, rewind, from }),
+        1 => (id(), pattern()).prop_map(|(id, topic)| ClientFrame::Unsubscribe { id, topic }),
+        1 => id().prop_map(|id| ClientFrame::Ping { id }),
+        1 => Just(ClientFrame::Pong),
+        1 => position().prop_map(ClientFrame::Ack),
+        1 => any::<(u64, u64)>().prop_map(|(messages, bytes)| ClientFrame::Credit { messages, bytes }),
+        1 => Just(ClientFrame::Bye),
+    ]
+}
+
+fn send() -> impl Strategy<Value = Send<'static>> {
+    let receipt = prop_oneof![Just(ReceiptMode::None), Just(ReceiptMode::Failure), Just(ReceiptMode::All)];
+    let names = (of(token_name()), of(token_name()), of(token_name()));
+    let times = (of(0..=DAY_MS), of(0..=DAY_MS));
+    let rest = (qos(), receipt, lane(), headers(), of(any::<u64>()));
+    (id(), address(), payload(), of(address()), names, times, rest).prop_map(
+        |(id, to, payload, reply_to, (mid, correlation_id, key), (deadline_ms, ttl_ms), rest)| {
+            let (qos, receipt, lane, headers, counter) = rest;
+            Send {
+                qos,
+                receipt,
+                mid,
+                reply_to,
+                correlation_id,
+                deadline_ms,
+                ttl_ms,
+                lane,
+                key,
+                headers,
+                counter,
+                ..Send::new(id, to, payload)
+            }
+        },
+    )
+}
+
+fn qos() -> impl Strategy<Value = Qos> {
+    prop_oneof![Just(Qos::AtMostOnce), Just(Qos::AtLeastOnce)]
+}
