@@ -3,6 +3,9 @@
 /// Which names are granted. The default grants none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::auth) struct Grants {
+    /// Whether every name is; there are then no others. The commonest grant, and the one whose head is empty: to
+    /// compare with an empty `Box<str>` can cost `memcmp` 60 ns instead of 3, as it points to no memory.
+    all: bool,
     /// Sorted.
     names: Box<[Box<str>]>,
     /// Sorted, and none begins with another: so only the last one not above a name can be its beginning.
@@ -15,6 +18,7 @@ impl Grants {
         let (mut names, mut heads) = (Vec::new(), Vec::new());
         for pattern in patterns {
             match pattern.strip_suffix('*') {
+                Some("") => return Grants { all: true, ..Grants::default() },
                 Some(head) => heads.push(head),
                 None => names.push(pattern),
             }
@@ -23,7 +27,7 @@ impl Grants {
         names.dedup();
         heads.sort_unstable();
         heads.dedup_by(|longer, kept| longer.starts_with(*kept));
-        Grants { names: boxed(&names), heads: boxed(&heads) }
+        Grants { all: false, names: boxed(&names), heads: boxed(&heads) }
     }
 
     /// Whether `name` is granted.
@@ -41,6 +45,9 @@ impl Grants {
 
     /// Whether every name that begins with `head` is granted.
     fn cover_head(&self, head: &str) -> bool {
+        if self.all {
+            return true;
+        }
         let above = self.heads.partition_point(|granted| **granted <= *head);
         self.heads[..above].last().is_some_and(|granted| head.starts_with(&**granted))
     }

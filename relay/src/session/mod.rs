@@ -69,3 +69,6 @@ enum Over {
     /// The relay ends it.
     Close(CloseSignal),
 }
+
+#[cfg(test)]
+mod tests;

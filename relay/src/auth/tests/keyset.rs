@@ -195,6 +195,10 @@ fn a_pem_holds_one_public_key_of_the_algorithm() {
     assert_eq!(add(rs, RSA_4608), Err(KeyError::RsaBits { bits: 4608 }));
     assert_eq!(add(rs, RSA_E3), Err(KeyError::RsaExponent));
     assert_eq!(add(Algorithm::Hs256, RSA_PUBLIC), Err(KeyError::SecretIsPem));
+    let as_certificate = String::from_utf8_lossy(RSA_PUBLIC).replace("PUBLIC KEY", "CERTIFICATE");
+    for bad in [&[RSA_PUBLIC, RSA_PUBLIC].concat(), as_certificate.as_bytes()] {
+        assert_eq!(add(rs, bad), wrong(rs));
+    }
     for bad in
         [&b""[..], b"rubbish", b"\xff\xfe", &[ED25519_PUBLIC, ED25519_PUBLIC].concat(), &ED25519_PUBLIC[..60]]
     {

@@ -1,0 +1,5 @@
+//! Whole sessions over an in-memory socket, with a clock that the test moves.
+
+mod clocks;
+mod commands;
+mod rig;

@@ -1,0 +1,171 @@
+//! One relay without a listener: sessions are given sockets that never leave the process.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::{Args as _, Command, FromArgMatches as _};
+use futures_util::{SinkExt as _, StreamExt as _};
+use relay_protocol::Encoding;
+use serde_json::Value;
+use tokio::io::DuplexStream;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::auth::{AuthError, Authenticator, Principal, Rights, RightsClaim};
+use crate::bus::memory::MemoryHub;
+use crate::bus::{Bus as _, Channel, InstanceId};
+use crate::config::Config;
+use crate::directory::memory::DirectoryHub;
+use crate::lifecycle::Lifecycle;
+use crate::router::{Router, RouterSettings};
+use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
+use crate::telemetry::metrics::Metrics;
+
+/// A token `tenant/agent` is good for everything, `tenant/agent/none` for nothing.
+#[derive(Debug)]
+struct Table;
+
+impl Authenticator for Table {
+    fn authenticate(&self, token: &str, _now: SystemTime) -> Result<Principal, AuthError> {
+        let mut parts = token.split('/');
+        let (Some(tenant), Some(agent)) = (parts.next(), parts.next()) else {
+            return Err(AuthError::Malformed);
+        };
+        let claim = match parts.next() {
+            None => crate::server::everything(),
+            Some(_) => RightsClaim::default(),
+        };
+        Ok(Principal::for_test(tenant, agent, Rights::new(&claim).unwrap()))
+    }
+}
+
+pub(super) struct Rig {
+    pub(super) context: Arc<SessionContext>,
+    lifecycle: Lifecycle,
+}
+
+/// A client's end of a session.
+pub(super) struct Client {
+    socket: WebSocketStream<DuplexStream>,
+    next_id: u64,
+}
+
+impl Rig {
+    pub(super) async fn new(args: &[&str]) -> Rig {
+        let command = Config::augment_args(Command::new("relay").no_binary_name(true));
+        let matches = command.try_get_matches_from([&["--dev"], args].concat()).unwrap();
+        let config = Config::from_arg_matches(&matches).unwrap();
+        assert_eq!(config.validate(), Ok(()));
+        let lifecycle = Lifecycle::default();
+        let metrics = Metrics::new().unwrap();
+        let instance = InstanceId::random();
+        let hub = MemoryHub::new(lifecycle.services.clone(), lifecycle.stop.clone());
+        let (bus, events) = hub.join(1_024);
+        bus.subscribe(&Channel::inbox(&instance)).await.unwrap();
+        let directory = Arc::new(DirectoryHub::default()).join(&instance);
+        let settings = RouterSettings {
+            outcome_timeout: std::time::Duration::from_secs(5),
+            route_ttl: std::time::Duration::from_secs(10),
+        };
+        let tracker = lifecycle.services.clone();
+        let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
+        tracker.spawn(Arc::clone(&router).run(events));
+        let context = Arc::new(SessionContext {
+            router,
+            authenticator: Arc::new(Table),
+            metrics,
+            tracker,
+            drain: lifecycle.drain.clone(),
+            settings: SessionSettings::new(&config),
+        });
+        Rig { context, lifecycle }
+    }
+
+    /// A client that has not said anything.
+    pub(super) async fn dial(&self) -> Client {
+        self.dial_through(1024 * 1024).await
+    }
+
+    /// The same, with so many bytes of room on the way.
+    pub(super) async fn dial_through(&self, room: usize) -> Client {
+        let (near, far) = tokio::io::duplex(room);
+        let upgraded = Upgraded {
+            socket: far,
+            encoding: Encoding::Json,
+            token: None,
+            unauthenticated: (),
+            since: Instant::now(),
+        };
+        self.lifecycle.sessions.spawn(serve(Arc::clone(&self.context), upgraded));
+        Client { socket: WebSocketStream::from_raw_socket(near, Role::Client, None).await, next_id: 2 }
+    }
+
+    /// A welcomed client.
+    pub(super) async fn join(&self, token: &str) -> Client {
+        let mut client = self.dial().await;
+        client.hello(token).await;
+        client
+    }
+}
+
+impl Client {
+    pub(super) async fn hello(&mut self, token: &str) -> Value {
+        self.say(&format!(r#"{{"type":"hello","id":1,"token":"{token}"}}"#)).await;
+        let welcome = self.hear().await;
+        assert_eq!(welcome["type"], "welcome");
+        welcome
+    }
+
+    pub(super) async fn say(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub(super) async fn raw(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// Says a frame with the next `id`, which it returns.
+    pub(super) async fn command(&mut self, fields: &str) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.say(&format!(r#"{{"id":{id},{fields}}}"#)).await;
+        id
+    }
+
+    /// The next WebSocket message as one value: a frame, or a batch.
+    pub(super) async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?} where frames were expected"),
+        }
+    }
+
+    /// The next frames of `kind`, one by one or in a batch; others are passed over.
+    pub(super) async fn hear_kind(&mut self, kind: &str) -> Value {
+        loop {
+            let heard = self.hear().await;
+            let frames = heard.as_array().cloned().unwrap_or(vec![heard]);
+            if let Some(frame) = frames.into_iter().find(|frame| frame["type"] == kind) {
+                return frame;
+            }
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Message {
+        self.socket.next().await.unwrap().unwrap()
+    }
+
+    /// The reason told before the close, and its code; frames before it are passed over.
+    pub(super) async fn hear_close(&mut self) -> (Value, u16) {
+        let mut last = Value::Null;
+        loop {
+            match self.socket.next().await.unwrap().unwrap() {
+                Message::Text(text) => last = serde_json::from_str(&text).unwrap(),
+                Message::Close(Some(frame)) => return (last, frame.code.into()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
