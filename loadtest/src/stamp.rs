@@ -1,6 +1,6 @@
 //! What each payload says about itself: who sent it where, which number it has there, and when it was meant to be sent.
 //!
-//! JSON connections carry it as a string of hexadecimal digits, `MessagePack` ones as bytes; the rest is padding whose
+//! JSON connections carry it as a string of hexadecimal digits, MessagePack ones as bytes; the rest is padding whose
 //! every byte is known, so that a payload changed on its way is noticed.
 
 use relay_protocol::{Encoding, Payload};
@@ -62,7 +62,8 @@ impl Stamp {
     }
 
     fn from_bytes(bytes: &[u8; STAMP_BYTES]) -> Stamp {
-        let word = |at: usize| bytes[at..at + 4].iter().fold(0, |value: u32, byte| value << 8 | u32::from(*byte));
+        let word =
+            |at: usize| bytes[at..at + 4].iter().fold(0, |value: u32, byte| value << 8 | u32::from(*byte));
         let long = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
         Stamp {
             run: word(0),

@@ -8,11 +8,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::agent::ended::Ended;
 use crate::agent::outbox::Outbox;
-use crate::agent::socket::Socket;
+use crate::agent::socket::{READ_MAX, Socket};
 use crate::clock;
-
-/// The most WebSocket messages read before what they caused is flushed.
-const READ_MAX: usize = 64;
 
 /// A connection that may not be welcomed yet.
 #[derive(Debug)]

@@ -81,10 +81,7 @@ impl Agent {
     /// Reads until `pick` finds something in a frame.
     ///
     /// Frames that come with it are handed to `pick` too; the first find counts.
-    pub async fn wait_for<T>(
-        &mut self,
-        pick: impl FnMut(&ServerFrame<'_>) -> Option<T>,
-    ) -> Result<T, Ended> {
+    pub async fn wait_for<T>(&mut self, pick: impl FnMut(&ServerFrame<'_>) -> Option<T>) -> Result<T, Ended> {
         self.line.wait_for(pick).await
     }
 

@@ -22,7 +22,13 @@ pub struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(encoding: Encoding, batch: usize) -> Outbox {
-        Outbox { encoding, batch: batch.max(1), message_bytes_max: usize::MAX, last_id: 0, waiting: Vec::new() }
+        Outbox {
+            encoding,
+            batch: batch.max(1),
+            message_bytes_max: usize::MAX,
+            last_id: 0,
+            waiting: Vec::new(),
+        }
     }
 
     /// Keeps batches within what the relay takes.

@@ -4,6 +4,7 @@
 //! and a peer that stops reading until it is read from cannot lock both ends.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +23,9 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The largest message taken or sent: 64 frames of 1 MiB in base64.
 const MESSAGE_BYTES_MAX: usize = 96 * 1024 * 1024;
+
+/// The most messages read before what they caused is flushed.
+pub(crate) const READ_MAX: usize = 64;
 
 /// A client's WebSocket.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ impl Socket {
             .max_write_buffer_size(WRITE_BUFFER_BYTES + MESSAGE_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let (stream, response) = client_async_with_config(request, tcp, Some(config)).await.map_err(refusal)?;
+        let (stream, response) =
+            client_async_with_config(request, tcp, Some(config)).await.map_err(refusal)?;
         Ok((Socket { stream, waiting: VecDeque::new(), unflushed: false }, response))
     }
 
@@ -78,9 +83,26 @@ impl Socket {
         }
     }
 
-    /// Closes it; an error means that it was closed already.
-    pub async fn close(mut self) -> Result<(), tungstenite::Error> {
-        self.stream.close(None).await
+    /// Writes what waits, until something comes; `each` is called for every message that can be read.
+    pub async fn receive(&mut self, mut each: impl FnMut()) -> Result<(), Ended> {
+        poll_fn(|cx| {
+            // What cannot be written is written later; a broken socket shows in reading.
+            let _ = self.poll_write(cx);
+            let mut received = 0;
+            while received < READ_MAX {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(_)) => {
+                        received += 1;
+                        each();
+                    }
+                    Poll::Ready(Err(ended)) => return Poll::Ready(Err(ended)),
+                    Poll::Pending if received == 0 => return Poll::Pending,
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 }
 

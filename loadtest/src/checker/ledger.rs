@@ -1,6 +1,6 @@
 //! The sender's side: which sends there were, and what the relay said became of each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::checker::ranges::Ranges;
 use crate::stamp::Destination;
@@ -28,6 +28,7 @@ pub struct Ledger {
     /// Ids up to here are no longer known.
     dropped_to: u64,
     strays: u64,
+    reasons: BTreeMap<&'static str, u64>,
 }
 
 /// The sends of one agent to one destination, numbered from 1.
@@ -101,6 +102,16 @@ impl Ledger {
         if last > self.dropped_to {
             self.strays += unmatched;
         }
+    }
+
+    /// Notes why a send failed.
+    pub fn refused(&mut self, reason: &'static str) {
+        *self.reasons.entry(reason).or_default() += 1;
+    }
+
+    /// Failures by reason.
+    pub fn reasons(&self) -> &BTreeMap<&'static str, u64> {
+        &self.reasons
     }
 
     /// Outcomes told of commands that were no sends.

@@ -87,7 +87,8 @@ impl Tally {
         self.unknown += other.unknown;
         self.gaps += other.gaps;
         self.unverified += other.unverified;
-        for (mine, more) in [(&mut self.failed, &other.failed), (&mut self.disconnected, &other.disconnected)] {
+        for (mine, more) in [(&mut self.failed, &other.failed), (&mut self.disconnected, &other.disconnected)]
+        {
             for (reason, count) in more {
                 *mine.entry(reason.clone()).or_default() += count;
             }

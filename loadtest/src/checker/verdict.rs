@@ -4,22 +4,23 @@ use std::collections::HashMap;
 
 use relay_protocol::client::ReceiptMode;
 
+use crate::checker::Books;
 use crate::checker::inbox::Inbox;
 use crate::checker::ledger::SentFlow;
 use crate::checker::ranges::{Ranges, in_none};
 use crate::checker::tally::Tally;
-use crate::checker::Books;
 use crate::stamp::Destination;
 
 /// What became of every message of a drained run, whose sends asked for `receipt`.
-///
-/// `failed` by reason is left to whoever heard the reasons.
 pub fn judge(books: &[Books], receipt: ReceiptMode) -> Tally {
     let mut tally = Tally::default();
     let by_number: HashMap<u32, &Books> = books.iter().map(|book| (book.agent, book)).collect();
     let mut declared: HashMap<u32, u64> = HashMap::new();
     for sender in books {
         tally.stray_outcomes += sender.ledger.strays();
+        for (reason, count) in sender.ledger.reasons() {
+            *tally.failed.entry((*reason).to_owned()).or_default() += count;
+        }
         for (destination, flow) in sender.ledger.flows() {
             count_outcomes(&mut tally, flow, receipt, sender.ended.is_some());
             for recipient in recipients(books, &by_number, destination) {
@@ -91,9 +92,7 @@ fn compare(tally: &mut Tally, sender: u32, to: Destination, flow: &SentFlow, rec
 
 /// How many numbers of a stretch are in a set.
 fn within(set: &Ranges, (first, last): (u64, u64)) -> u64 {
-    set.iter()
-        .map(|range| (range.1.min(last) + 1).saturating_sub(range.0.max(first)))
-        .sum()
+    set.iter().map(|range| (range.1.min(last) + 1).saturating_sub(range.0.max(first))).sum()
 }
 
 fn count_arrivals(tally: &mut Tally, book: &Books, by_number: &HashMap<u32, &Books>) {
