@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::floor::{FloorSpec, Upgrade};
+use crate::plan::Plan;
+
+/// Loads agent-relay with simulated agents and checks that it keeps its promises.
+///
+/// Exits with 0 if every promise was kept, 1 if one was broken, 2 if the run could not be made.
+#[derive(Debug, Parser)]
+#[command(name = "relay-loadtest", version, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Threads of the generator (or of the floor) [default: one for each core]
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario, against relays started for it unless --url is given
+    Run(Box<RunArgs>),
+    /// List the scenarios
+    List,
+    /// Serve the floor: a bare WebSocket server that echoes, to compare with
+    Floor(FloorArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Which one; `relay-loadtest list` names them
+    pub scenario: String,
+    /// The load.
+    #[command(flatten)]
+    pub plan: Plan,
+    /// Relays that run already.
+    #[command(flatten)]
+    pub running: RunningArgs,
+    /// Relays to be started.
+    #[command(flatten)]
+    pub launch: LaunchArgs,
+    /// What to compare with.
+    #[command(flatten)]
+    pub compare: CompareArgs,
+    /// Write the report there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// How to reach relays that run already.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Relays that run already")]
+pub struct RunningArgs {
+    /// Connect there instead of starting relays; again for each further relay
+    #[arg(long, value_name = "URL")]
+    pub url: Vec<String>,
+    /// Allow addresses that are not of this machine
+    #[arg(long, requires = "url")]
+    pub allow_remote: bool,
+    /// Key to sign tokens with (HS256)
+    #[arg(long, value_name = "TEXT", env = "RELAY_AUTH_HMAC_SECRET", hide_env_values = true)]
+    pub hmac_secret: Option<String>,
+    /// Issuer of the tokens
+    #[arg(long, value_name = "TEXT", env = "RELAY_AUTH_ISSUER", default_value = "relay-loadtest")]
+    pub issuer: String,
+    /// Audience of the tokens
+    #[arg(long, value_name = "TEXT", env = "RELAY_AUTH_AUDIENCE", default_value = "agent-relay")]
+    pub audience: String,
+    /// Tokens to use instead of signing any, one a line, one for each agent; the two of a pair are of one tenant
+    #[arg(long, value_name = "FILE", conflicts_with = "hmac_secret")]
+    pub token_file: Option<PathBuf>,
+    /// Process ids of the relays, to watch their CPU time and memory; again for each
+    #[arg(long, value_name = "PID", requires = "url")]
+    pub relay_pid: Vec<u32>,
+}
+
+/// How to start relays.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Relays started for the run")]
+pub struct LaunchArgs {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub instances: u32,
+    /// The relay's program [default: agent-relay beside this program]
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub relay_binary: Option<PathBuf>,
+    /// A setting of the relays, as in their environment; again for each
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = variable)]
+    pub relay_env: Vec<(String, String)>,
+    /// Put Redis behind a single relay too; behind several it always is
+    #[arg(long, conflicts_with = "url")]
+    pub redis: bool,
+    /// The Redis to use [default: start `redis-server`, or what RELAY_REDIS_SERVER names]
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub redis_url: Option<String>,
+}
+
+/// What to compare with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub struct CompareArgs {
+    /// Run a bare server in turn with the relay: `axum` or `raw`, then a read buffer in bytes and `naive` if wanted
+    /// (`raw,4096`); again for each
+    #[arg(long, value_name = "SPEC", num_args = 0..=1, require_equals = true, default_missing_value = "axum")]
+    pub floor: Vec<FloorSpec>,
+    /// How many times each has its turn; the medians are compared
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub pairs: Option<u32>,
+    /// Leave the relay out: compare floors with each other
+    #[arg(long, requires = "floor", conflicts_with = "url")]
+    pub no_relay: bool,
+}
+
+/// Arguments of `floor`.
+#[derive(Debug, Args)]
+pub struct FloorArgs {
+    /// Loopback port; 0 takes a free one and prints it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+    /// How to take the socket from HTTP
+    #[arg(long, value_enum, default_value_t = Upgrade::Axum)]
+    pub upgrade: Upgrade,
+    /// Read buffer of each connection [default: the library's, 131072]
+    #[arg(long, value_name = "BYTES")]
+    pub read_buffer: Option<usize>,
+    /// Write each message by itself
+    #[arg(long)]
+    pub naive: bool,
+}
+
+impl FloorArgs {
+    /// Which floor that is.
+    pub fn spec(&self) -> FloorSpec {
+        FloorSpec { upgrade: self.upgrade, read_buffer: self.read_buffer, naive: self.naive }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

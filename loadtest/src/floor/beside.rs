@@ -1,0 +1,69 @@
+//! Runs a scenario and its floors in turn, so that what else the machine does falls on both.
+
+use anyhow::{Context, bail};
+
+use crate::bench::Bench;
+use crate::floor::client::{self, FloorFigures, FloorMemory};
+use crate::floor::process::FloorProcess;
+use crate::floor::spec::FloorSpec;
+use crate::report::progress::Progress;
+use crate::scenario::{FloorKind, Scenario};
+use crate::trial::Trial;
+use crate::trial::performance::Performance;
+
+/// What a floor showed in all its turns.
+#[derive(Debug)]
+pub struct Beside {
+    /// Which one.
+    pub spec: FloorSpec,
+    /// How it carried messages.
+    pub echoes: Vec<FloorFigures>,
+    /// What it held.
+    pub memory: Vec<FloorMemory>,
+}
+
+/// What is run in turn.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    /// How many times each.
+    pub count: u32,
+    /// The floors.
+    pub floors: Vec<FloorSpec>,
+    /// Whether the relay takes part.
+    pub relay: bool,
+}
+
+/// The relay, then each floor, and again.
+pub async fn take_turns(
+    bench: &Bench,
+    scenario: &Scenario,
+    turns: &Turns,
+) -> anyhow::Result<(Vec<Performance>, Vec<Beside>)> {
+    let kind = match (scenario.floor, turns.floors.is_empty()) {
+        (None, false) => bail!("{} has no floor to be compared with", scenario.name),
+        (kind, _) => kind,
+    };
+    let mut performances = Vec::new();
+    let mut besides: Vec<Beside> = turns
+        .floors
+        .iter()
+        .map(|spec| Beside { spec: *spec, echoes: Vec::new(), memory: Vec::new() })
+        .collect();
+    for _ in 0..turns.count {
+        if turns.relay {
+            let trial = Trial::new(bench)?;
+            let _progress = Progress::show(scenario.name, &trial.live);
+            performances.push((scenario.run)(&trial).await?);
+        }
+        for beside in &mut besides {
+            let trial = Trial::new(bench)?;
+            // A new process each time: memory that an earlier turn touched would hide what this one takes.
+            let floor = FloorProcess::start(beside.spec).await?;
+            match kind.context("no floor")? {
+                FloorKind::Echo => beside.echoes.push(client::echo(&trial, &floor).await?),
+                FloorKind::Memory => beside.memory.push(client::idle(&trial, &floor).await?),
+            }
+        }
+    }
+    Ok((performances, besides))
+}

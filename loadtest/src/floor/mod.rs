@@ -1,0 +1,14 @@
+//! The floor: what a bare WebSocket server costs on this machine, which no relay can cost less than.
+//!
+//! It runs as a process of its own (`relay-loadtest floor`), in turn with the relay, under the same number of sockets,
+//! the same payload and the same depth, so that the two figures come from the same minutes of the same machine.
+
+pub mod beside;
+pub mod client;
+pub mod process;
+pub mod serve;
+pub mod spec;
+
+mod raw;
+
+pub use spec::{FloorSpec, Upgrade};

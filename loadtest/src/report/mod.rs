@@ -1,0 +1,140 @@
+//! The report of a run, for programs (JSON) and for people (a table).
+
+pub mod figures;
+pub mod progress;
+pub mod summary;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::bench::Bench;
+use crate::checker::Tally;
+use crate::floor::beside::Beside;
+use crate::plan::{EncodingChoice, Receipt};
+use crate::report::figures::{FloorReport, Milliseconds, median};
+use crate::scenario::Scenario;
+use crate::trial::live::empty;
+use crate::trial::performance::Performance;
+
+/// The report of a run. Of several turns, messages and seconds are summed, latencies put together, rates the median.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What was run.
+    pub scenario: &'static str,
+    /// How many agents.
+    pub agents: u32,
+    /// How many relays.
+    pub instances: usize,
+    /// Size of payloads.
+    pub payload: usize,
+    /// In flight, where it was said.
+    pub depth: Option<u32>,
+    /// Sends a second, where it was said.
+    pub rate: Option<u32>,
+    /// How frames were written.
+    pub encoding: EncodingChoice,
+    /// Which outcomes were asked for.
+    pub receipt: Receipt,
+    /// How many times it was run.
+    pub turns: usize,
+    /// What became of the messages.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Promises that were broken.
+    pub broken: BTreeMap<&'static str, u64>,
+    /// Arrivals a second.
+    pub throughput_per_s: f64,
+    /// From the intended time of sending to the arrival.
+    pub latency_ms: Milliseconds,
+    /// From the intended time of sending to the sending: the generator's own share of latency.
+    pub send_lag_ms: Milliseconds,
+    /// Seconds that counted.
+    pub duration_s: f64,
+    /// Connections made a second.
+    pub connects_per_s: f64,
+    /// From the connect to the welcome.
+    pub connect_ms: Milliseconds,
+    /// Resident memory of the relays for each connection.
+    pub rss_bytes_per_connection: Option<f64>,
+    /// The same at the end of the traffic.
+    pub rss_bytes_per_connection_at_end: Option<f64>,
+    /// CPU time of the relays in the seconds that counted.
+    pub cpu_seconds: Option<f64>,
+    /// CPU time of the Redis that was started here.
+    pub redis_cpu_seconds: Option<f64>,
+    /// CPU time of the generator: it is the bottleneck when this nears the seconds times the cores it had.
+    pub generator_cpu_seconds: f64,
+    /// Arrivals for each second of the relays' CPU time.
+    pub messages_per_cpu_second: Option<f64>,
+    /// What bare servers showed beside, and how the relay compares.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub floor: BTreeMap<String, FloorReport>,
+    /// What the scenario says besides.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+impl Report {
+    /// Puts together what all turns showed.
+    pub fn new(
+        bench: &Bench,
+        scenario: &Scenario,
+        turns: &[Performance],
+        floors: &[Beside],
+    ) -> anyhow::Result<Report> {
+        let plan = &bench.plan;
+        let (mut tally, mut latency, mut lag, mut connect) = (Tally::default(), empty()?, empty()?, empty()?);
+        for turn in turns {
+            tally.add(&turn.tally);
+            latency.add(&turn.latency)?;
+            lag.add(&turn.lag)?;
+            connect.add(&turn.connecting.latency)?;
+        }
+        let broken = tally.broken(plan.receipt_mode()).into_iter().collect();
+        let median_of = |figure: fn(&Performance) -> Option<f64>| median(turns.iter().filter_map(figure));
+        let sum = |figure: fn(&Performance) -> Option<f64>| {
+            turns.iter().map(figure).sum::<Option<f64>>().filter(|_| !turns.is_empty())
+        };
+        let messages_per_cpu_second = median_of(Performance::per_cpu_second);
+        // Memory that one turn took is there for the next: only the first shows what connections cost.
+        let rss_bytes_per_connection = turns.first().and_then(|turn| turn.rss_bytes_per_connection);
+        let at_end = turns.first().and_then(|turn| turn.rss_bytes_per_connection_at_end);
+        let floor = |beside: &Beside| {
+            let report = FloorReport::new(beside, messages_per_cpu_second, rss_bytes_per_connection, at_end);
+            (beside.spec.to_string(), report)
+        };
+        Ok(Report {
+            scenario: scenario.name,
+            agents: plan.agents,
+            instances: bench.targets.len(),
+            payload: plan.payload,
+            depth: plan.depth,
+            rate: plan.rate,
+            encoding: plan.encoding,
+            receipt: plan.receipt,
+            turns: turns.len(),
+            tally,
+            broken,
+            throughput_per_s: median_of(|turn| Some(turn.throughput())).unwrap_or(0.0),
+            latency_ms: Milliseconds::of(&latency),
+            send_lag_ms: Milliseconds::of(&lag),
+            duration_s: turns.iter().map(|turn| turn.duration_s).sum(),
+            connects_per_s: median_of(|turn| Some(turn.connecting.per_second())).unwrap_or(0.0),
+            connect_ms: Milliseconds::of(&connect),
+            rss_bytes_per_connection,
+            rss_bytes_per_connection_at_end: at_end,
+            cpu_seconds: sum(|turn| turn.cpu.relay),
+            redis_cpu_seconds: sum(|turn| turn.cpu.redis),
+            generator_cpu_seconds: turns.iter().map(|turn| turn.cpu.generator).sum(),
+            messages_per_cpu_second,
+            floor: floors.iter().map(floor).collect(),
+            extra: turns.iter().flat_map(|turn| turn.extra.clone()).collect(),
+        })
+    }
+
+    /// Whether every promise was kept.
+    pub fn is_kept(&self) -> bool {
+        self.broken.is_empty()
+    }
+}

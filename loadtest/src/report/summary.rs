@@ -1,0 +1,105 @@
+//! The report as a table.
+
+use std::fmt::Write;
+
+use crate::report::Report;
+use crate::report::figures::{FloorReport, Milliseconds};
+
+impl Report {
+    /// The report as lines of text.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        let mut row = |name: &str, words: String| {
+            // Writing to text meets no error.
+            let _ = writeln!(text, "  {name:<12} {words}");
+        };
+        if self.turns > 0 {
+            let tally = &self.tally;
+            row("connects", format!("{:.0}/s · {}", self.connects_per_s, self.connect_ms.words()));
+            row("sent", format!("{} · accepted {}", tally.sent, tally.accepted));
+            row("delivered", format!("{} · {:.0}/s", tally.delivered, self.throughput_per_s));
+            if !tally.failed.is_empty() || tally.unknown > 0 {
+                let reasons: Vec<String> =
+                    tally.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+                row("failed", format!("{} · unknown {}", reasons.join(", "), tally.unknown));
+            }
+            if tally.gaps > 0 || tally.lost_declared > 0 {
+                row("gaps", format!("{} · losses declared {}", tally.gaps, tally.lost_declared));
+            }
+            row("latency", self.latency_ms.words());
+            row("send lag", self.send_lag_ms.words());
+            for (name, value) in &self.extra {
+                row(name, value.to_string());
+            }
+            row("cpu", self.cpu_words());
+            if let Some(bytes) = self.rss_bytes_per_connection {
+                let at_end = self.rss_bytes_per_connection_at_end.unwrap_or(bytes);
+                row("memory", format!("{} a connection, {} at the end", kib(bytes), kib(at_end)));
+            }
+        }
+        for (spec, floor) in &self.floor {
+            row(&format!("floor {spec}"), floor.words());
+        }
+        row("promises", self.promises());
+        format!("{}\n{text}", self.title())
+    }
+
+    fn title(&self) -> String {
+        let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s"));
+        let depth = self.depth.map_or(String::new(), |depth| format!(", depth {depth}"));
+        format!(
+            "{}: {} agents, {} relays, {} bytes{rate}{depth}, {} × {:.1} s",
+            self.scenario,
+            self.agents,
+            self.instances,
+            self.payload,
+            self.turns,
+            self.duration_s / f64::from(u32::try_from(self.turns.max(1)).unwrap_or(1)),
+        )
+    }
+
+    fn cpu_words(&self) -> String {
+        let generator = format!("generator {:.2} s", self.generator_cpu_seconds);
+        let relay = self.cpu_seconds.map(|seconds| format!("relay {seconds:.2} s"));
+        let redis = self.redis_cpu_seconds.map(|seconds| format!("redis {seconds:.2} s"));
+        let messages =
+            self.messages_per_cpu_second.map(|messages| format!("{messages:.0} messages a relay CPU second"));
+        [Some(generator), relay, redis, messages].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+
+    fn promises(&self) -> String {
+        if self.is_kept() {
+            return "kept".to_owned();
+        }
+        let broken: Vec<String> = self.broken.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        format!("BROKEN: {}", broken.join(", "))
+    }
+}
+
+impl Milliseconds {
+    fn words(&self) -> String {
+        let Milliseconds { p50, p95, p99, p999, max } = self;
+        format!("p50 {p50:.3} · p95 {p95:.3} · p99 {p99:.3} · p99.9 {p999:.3} · max {max:.3} ms")
+    }
+}
+
+impl FloorReport {
+    fn words(&self) -> String {
+        let ratio = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!(" (relay {ratio:.2}×)"));
+        let echoes = self.messages_per_cpu_second.map(|messages| {
+            let throughput = self.throughput_per_s.unwrap_or(0.0);
+            format!("{messages:.0} echoes a CPU second{}, {throughput:.0}/s", ratio(self.cpu_ratio))
+        });
+        let memory = self
+            .rss_bytes_per_connection
+            .map(|bytes| format!("{} a connection{}", kib(bytes), ratio(self.rss_ratio)));
+        let after = self
+            .rss_bytes_after_message
+            .map(|bytes| format!("{} after a message{}", kib(bytes), ratio(self.rss_ratio_after_message)));
+        [echoes, memory, after].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+}
+
+fn kib(bytes: f64) -> String {
+    format!("{:.2} KiB", bytes / 1024.0)
+}

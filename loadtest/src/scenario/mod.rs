@@ -1,0 +1,54 @@
+//! What can be run. A scenario is one file here and one line in [`ALL`].
+
+pub mod direct;
+pub mod fan_out;
+pub mod idle;
+pub mod request_reply;
+
+mod owed;
+
+use futures_util::future::BoxFuture;
+
+use crate::trial::performance::Performance;
+use crate::trial::{Place, Trial};
+
+/// Every scenario.
+pub const ALL: &[Scenario] = &[idle::SCENARIO, direct::SCENARIO, fan_out::SCENARIO, request_reply::SCENARIO];
+
+/// Something that can be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// What it can be compared with.
+    pub floor: Option<FloorKind>,
+    /// Runs it once.
+    pub run: Run,
+}
+
+/// Runs a scenario once.
+pub type Run = for<'t> fn(&'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>>;
+
+/// What of a bare WebSocket server a scenario can be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloorKind {
+    /// Messages for each second of its CPU time.
+    Echo,
+    /// Memory for each connection.
+    Memory,
+}
+
+impl Scenario {
+    /// The scenario of that name.
+    pub fn named(name: &str) -> Option<&'static Scenario> {
+        ALL.iter().find(|scenario| scenario.name == name)
+    }
+}
+
+/// Pairs, spread over tenants.
+fn pair_place(number: u32, tenants: u32) -> Place {
+    let pair = number / 2;
+    Place { tenant: pair % tenants, slot: pair / tenants * 2 + number % 2 }
+}
