@@ -2,18 +2,39 @@
 //! grow, and eight times cheaper than a keyed one.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
 
 use crate::config::limits::LimitsConfig;
+
+/// A clock that its connection sets once a turn: reading the system's for each frame costs more than the check.
+#[derive(Debug, Clone)]
+struct TurnClock(Arc<AtomicU64>);
+
+impl Clock for TurnClock {
+    type Instant = Nanos;
+    fn now(&self) -> Nanos {
+        self.0.load(Ordering::Relaxed).into()
+    }
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, TurnClock, NoOpMiddleware<Nanos>>;
 
 /// Rates of one connection.
 #[derive(Debug)]
 pub struct ConnectionLimits {
-    messages: DefaultDirectRateLimiter,
-    bytes: DefaultDirectRateLimiter,
+    messages: Limiter,
+    bytes: Limiter,
+    clock: TurnClock,
+    since: Instant,
 }
 
 /// A rate was met.
@@ -35,20 +56,27 @@ impl ConnectionLimits {
             Quota::per_second(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN))
                 .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
         };
+        let clock = TurnClock(Arc::default());
+        let limiter = |quota| RateLimiter::direct_with_clock(quota, clock.clone());
         ConnectionLimits {
-            messages: RateLimiter::direct(quota(config.rate_messages, config.rate_burst)),
-            bytes: RateLimiter::direct(quota(
-                config.rate_bytes,
-                config.rate_bytes.saturating_mul(BYTES_BURST_S),
-            )),
+            messages: limiter(quota(config.rate_messages, config.rate_burst)),
+            bytes: limiter(quota(config.rate_bytes, config.rate_bytes.saturating_mul(BYTES_BURST_S))),
+            since: Instant::now(),
+            clock,
         }
+    }
+
+    /// A turn begins.
+    pub fn at(&self, now: Instant) {
+        let nanos = u64::try_from((now - self.since).as_nanos()).unwrap_or(u64::MAX);
+        self.clock.0.store(nanos, Ordering::Relaxed);
     }
 
     /// May one more frame be carried out?
     pub fn frame(&self) -> Result<(), Limited> {
         self.messages.check().map_err(|until| Limited {
             limit: "rate_messages",
-            retry_after: until.wait_time_from(DefaultClock::default().now()),
+            retry_after: until.wait_time_from(self.clock.now()),
         })
     }
 
@@ -57,10 +85,9 @@ impl ConnectionLimits {
         let Some(bytes) = u32::try_from(bytes).ok().and_then(NonZeroU32::new) else { return Ok(()) };
         match self.bytes.check_n(bytes) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => Err(Limited {
-                limit: "rate_bytes",
-                retry_after: until.wait_time_from(DefaultClock::default().now()),
-            }),
+            Ok(Err(until)) => {
+                Err(Limited { limit: "rate_bytes", retry_after: until.wait_time_from(self.clock.now()) })
+            }
             // Configuration makes the burst larger than any WebSocket message, so waiting always helps.
             Err(_) => Err(Limited { limit: "rate_bytes", retry_after: Duration::from_secs(1) }),
         }

@@ -107,12 +107,16 @@ impl Outbound {
         self.encoding
     }
 
-    /// Puts a message in line, or says why not.
+    /// Puts a message in line, or says why not. The session does not learn of it before [`Outbound::wake`]: several
+    /// messages pushed in one turn are then written in one go. A full queue wants waking as well, as its session
+    /// measures for how long it has been full.
     pub fn push(&self, item: Item) -> Result<(), PushError> {
-        let result = self.state.lock().lanes.push(item);
-        // A full queue wakes as well: its session measures for how long it has been full.
+        self.state.lock().lanes.push(item)
+    }
+
+    /// Tells the session that something waits.
+    pub fn wake(&self) {
         self.waker.wake();
-        result
     }
 
     /// Puts a message to a topic in line; what does not fit is dropped, and told by a gap once there is room.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::outbound::{Item, Outbound, PushError, ReplyRight};
 use crate::router::tenant::{Member, Tenant};
-use crate::telemetry::metrics::Metrics;
+use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
 
 /// How long a reply right without a deadline lasts.
@@ -61,22 +61,20 @@ impl Delivery<'_> {
         Item { chunk, lane: self.lane, taken_at: self.taken_at, expires_at: self.expires_at, reply_right }
     }
 
-    fn push(&self, outbound: &Outbound, chunk: Chunk, metrics: &Metrics) -> Result<(), PushError> {
+    fn push(&self, outbound: &Arc<Outbound>, chunk: Chunk, turn: &mut Turn) -> Result<(), PushError> {
         let frames = u64::from(chunk.frames);
         let result = outbound.push(self.item(chunk));
-        if result.is_ok() {
-            metrics.deliveries_queued.increment(frames);
-        }
+        turn.touch(outbound, if result.is_ok() { frames } else { 0 });
         result
     }
 
     /// Puts it in line for all of `members`; one that took it is enough.
-    fn to_members(&self, members: &[Member], metrics: &Metrics) -> Outcome {
+    fn to_members(&self, members: &[Member], turn: &mut Turn) -> Outcome {
         let shared;
         let frames = match (&self.frames, members) {
             (Frames::Unwritten(frame), [only]) => {
                 let chunk = encode(frame, only.outbound.encoding());
-                return outcome(self.push(&only.outbound, chunk, metrics));
+                return outcome(self.push(&only.outbound, chunk, turn));
             }
             (Frames::Unwritten(frame), [first, ..]) => {
                 let encoding = first.outbound.encoding();
@@ -90,7 +88,7 @@ impl Delivery<'_> {
             .iter()
             .map(|member| {
                 let chunk = frames.get(member.outbound.encoding()).clone();
-                outcome(self.push(&member.outbound, chunk, metrics))
+                outcome(self.push(&member.outbound, chunk, turn))
             })
             .reduce(Outcome::better)
             .unwrap_or(Outcome::failed(ErrorCode::NoRecipient))
@@ -113,17 +111,17 @@ impl Tenant {
         agent: &str,
         session: Option<&str>,
         delivery: &Delivery<'_>,
-        metrics: &Metrics,
+        turn: &mut Turn,
     ) -> Outcome {
         let Some(agent) = self.agents.get(agent) else {
             return Outcome::failed(ErrorCode::NoRecipient);
         };
         match session {
-            None => delivery.to_members(&agent.members, metrics),
+            None => delivery.to_members(&agent.members, turn),
             Some(session) => {
                 let at = agent.members.iter().position(|member| *member.session == *session);
                 at.map_or(Outcome::failed(ErrorCode::NoRecipient), |at| {
-                    delivery.to_members(&agent.members[at..=at], metrics)
+                    delivery.to_members(&agent.members[at..=at], turn)
                 })
             }
         }

@@ -15,6 +15,7 @@ use crate::router::delivery::{Delivery, Frames, encode};
 use crate::router::envelope::{Direct, Topic};
 use crate::router::route::Parcel;
 use crate::router::tenant::Tenant;
+use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
 
 /// A message as its session hands it over.
@@ -63,6 +64,7 @@ impl Router {
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         outgoing: &Outgoing<'_>,
+        turn: &mut Turn,
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
         let Some(message) = outgoing.message() else {
@@ -73,9 +75,9 @@ impl Router {
         }
         let name = message.to.name();
         match message.to.kind() {
-            AddressKind::Agent => self.to_agent(tenant, name, None, message, outgoing, settlement),
+            AddressKind::Agent => self.to_agent(tenant, name, None, message, outgoing, turn, settlement),
             AddressKind::Session => match agent_of_session(name) {
-                Some(agent) => self.to_agent(tenant, agent, Some(name), message, outgoing, settlement),
+                Some(agent) => self.to_agent(tenant, agent, Some(name), message, outgoing, turn, settlement),
                 None => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
             },
             AddressKind::Topic => {
@@ -86,6 +88,7 @@ impl Router {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a message is, and where it stands")]
     fn to_agent(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
@@ -93,6 +96,7 @@ impl Router {
         session: Option<&str>,
         message: &Message<'_>,
         outgoing: &Outgoing<'_>,
+        turn: &mut Turn,
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
         let reply_to = message.reply_to.as_ref().map(relay_protocol::Address::as_str);
@@ -108,7 +112,7 @@ impl Router {
                 expires_at: outgoing.expires_at(),
                 reply_to,
             };
-            return Routed::Settled(tenant.deliver(agent, session, &delivery, &self.metrics));
+            return Routed::Settled(tenant.deliver(agent, session, &delivery, turn));
         }
         let frame = encode(outgoing.frame, outgoing.encoding).bytes;
         let direct = Direct {

@@ -18,6 +18,7 @@ use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::{self, Ack, Direct, Nack, Topic};
 use crate::router::route::UNAVAILABLE_RETRY_MS;
+use crate::router::turn::Turn;
 use crate::telemetry::metrics::Shed;
 use crate::telemetry::outcome::Outcome;
 
@@ -34,6 +35,12 @@ type Origins = HashMap<InstanceId, Origin, RandomState>;
 struct Origin {
     expected: u64,
     seen_at: Instant,
+}
+
+/// Where the numbers of links stand, and what is to be reported about this batch.
+struct Numbers<'b> {
+    origins: &'b mut Origins,
+    report: &'b mut Option<Ack>,
 }
 
 impl Router {
@@ -56,13 +63,15 @@ impl Router {
         let now = Instant::now();
         let mut report: Option<Ack> = None;
         let mut run = TopicRun::default();
+        let mut turn = Turn::default();
         let mut count = 0;
         for item in items {
             count += 1;
             match item {
                 Some(envelope::Item::Topic(topic)) => self.take_topic(channel, topic, &mut run, now),
                 Some(envelope::Item::Direct(seq, direct)) => {
-                    self.take_direct(&sender, seq, &direct, origins, &mut report, now);
+                    let numbers = Numbers { origins, report: &mut report };
+                    self.take_direct(&sender, seq, &direct, numbers, &mut turn, now);
                 }
                 Some(envelope::Item::Ack(ack)) => self.take_report(&sender, &ack),
                 Some(envelope::Item::Moved { tenant, agent }) => self.take_moved(tenant, agent),
@@ -71,6 +80,7 @@ impl Router {
         }
         self.metrics.bus_received_envelopes.increment(count);
         self.flush_topics(&mut run, now);
+        turn.end(&self.metrics);
         if let Some(ack) = report {
             let link = self.link(&sender);
             let pushed =
@@ -87,8 +97,8 @@ impl Router {
         sender: &InstanceId,
         seq: u64,
         direct: &Direct<&str>,
-        origins: &mut Origins,
-        report: &mut Option<Ack>,
+        Numbers { origins, report }: Numbers<'_>,
+        turn: &mut Turn,
         now: Instant,
     ) {
         let expected = if let Some(origin) = origins.get_mut(sender) {
@@ -112,12 +122,12 @@ impl Router {
             self.metrics.link_lost.increment(lost);
             ack.failed.extend((from..seq).map(|lost| (lost, Nack::Lost)));
         }
-        if let Some(nack) = self.deliver_remote(direct, now) {
+        if let Some(nack) = self.deliver_remote(direct, turn, now) {
             ack.failed.push((seq, nack));
         }
     }
 
-    fn deliver_remote(&self, direct: &Direct<&str>, now: Instant) -> Option<Nack> {
+    fn deliver_remote(&self, direct: &Direct<&str>, turn: &mut Turn, now: Instant) -> Option<Nack> {
         let tenant = self.tenants.get(direct.tenant).map(|tenant| Arc::clone(&tenant));
         let Some(tenant) = tenant else { return Some(Nack::NotHere) };
         // Copied, as a message that waits would keep its whole batch in memory.
@@ -129,7 +139,7 @@ impl Router {
             expires_at: expiry(direct.expires_in_ms, now),
             reply_to: direct.reply_to,
         };
-        match tenant.deliver(direct.agent, direct.session, &delivery, &self.metrics) {
+        match tenant.deliver(direct.agent, direct.session, &delivery, turn) {
             Outcome::Failed { reason: ErrorCode::Saturated, .. } => Some(Nack::Saturated),
             Outcome::Failed { .. } => {
                 self.metrics.link_not_here.increment(1);

@@ -16,6 +16,7 @@ mod route;
 mod sweep;
 mod tenant;
 mod topics;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -34,6 +35,7 @@ pub use direct::{Outgoing, Routed};
 pub use registration::Registration;
 pub use tenant::Tenant;
 pub use topics::NotSubscribed;
+pub use turn::Turn;
 
 use link::Link;
 use outbox::Outbox;

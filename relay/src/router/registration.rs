@@ -12,6 +12,7 @@ use crate::router::Router;
 use crate::router::direct::{Outgoing, Routed};
 use crate::router::tenant::{Member, Tenant};
 use crate::router::topics::NotSubscribed;
+use crate::router::turn::Turn;
 
 /// How long a `welcome` waits for the directory: others may then not find the session yet, but it can work.
 const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,8 +51,13 @@ impl Registration {
     }
 
     /// Routes a message of this session.
-    pub fn route(&self, outgoing: &Outgoing<'_>, settlement: impl FnOnce() -> Settlement) -> Routed {
-        self.router.route(&self.tenant, outgoing, settlement)
+    pub fn route(
+        &self,
+        outgoing: &Outgoing<'_>,
+        turn: &mut Turn,
+        settlement: impl FnOnce() -> Settlement,
+    ) -> Routed {
+        self.router.route(&self.tenant, outgoing, turn, settlement)
     }
 
     /// Enters the session as subscriber; the future ends when no later message can be missed.

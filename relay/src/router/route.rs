@@ -21,6 +21,7 @@ use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::link::Link;
 use crate::router::tenant::Tenant;
+use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
 
 /// When to try again while a part of the path is away, in milliseconds: about as long as a reconnect takes.
@@ -255,6 +256,9 @@ impl Router {
             expires_at,
             reply_to: direct.reply_to.as_deref(),
         };
-        tenant.deliver(&direct.agent, direct.session.as_deref(), &delivery, &self.metrics)
+        let mut turn = Turn::default();
+        let outcome = tenant.deliver(&direct.agent, direct.session.as_deref(), &delivery, &mut turn);
+        turn.end(&self.metrics);
+        outcome
     }
 }

@@ -104,8 +104,6 @@ async fn serve<P: Send + Sync + 'static>(
         .header_read_timeout(settings.header_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        // One request a connection: an idle one would hold a permit for nothing.
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // A broken request has been answered or its connection is gone; either way there is nobody left to tell.

@@ -15,11 +15,12 @@ use crate::auth::Principal;
 use crate::directory::OwnEntry;
 use crate::limits::ConnectionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::router::Registration;
+use crate::router::{Registration, Turn};
 use crate::session::Over;
 use crate::session::Session;
 use crate::session::answer::encode;
 use crate::session::context::{SessionContext, Upgraded};
+use crate::session::moment::{Moment, Tally};
 use crate::session::pulse::Pulse;
 use crate::session::replies::ReplyRights;
 use crate::session::subscriptions::Subscriptions;
@@ -162,6 +163,9 @@ async fn admit<S: Socket>(
         answers: Vec::<Chunk>::new(),
         told: Told::default(),
         needs_flush: true,
+        moment: Moment::now(),
+        turn: Turn::default(),
+        tally: Tally::default(),
         principal,
         transport,
     })

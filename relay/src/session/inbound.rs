@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::outbound::{CloseSignal, GapNotice};
 use crate::session::answer::{encode, limited, refusal};
+use crate::session::moment::Moment;
 use crate::session::send::Arrival;
 use crate::session::transport::Socket;
 use crate::session::{Over, Session};
@@ -20,10 +21,10 @@ use crate::session::{Over, Session};
 impl<S: Socket> Session<S> {
     /// Carries out the frames of a WebSocket message, but for the first `skip`.
     pub(super) fn take_frames(&mut self, frames: &Bytes, skip: usize) -> Result<(), Over> {
-        let metrics = Arc::clone(&self.context.metrics);
-        metrics.socket_reads.increment(1);
-        metrics.bytes_received.increment(frames.len() as u64);
-        let arrival = Arrival::now(self.limits.bytes(frames.len()).err());
+        self.tally.reads += 1;
+        self.tally.bytes += frames.len() as u64;
+        let Moment { at, unix_ms } = self.moment;
+        let arrival = Arrival { at, unix_ms, limited: self.limits.bytes(frames.len()).err() };
         self.pulse.heard(arrival.at);
         let (encoding, frames_max) =
             (self.transport.encoding(), self.context.settings.limits.frames_per_message);
@@ -38,7 +39,7 @@ impl<S: Socket> Session<S> {
                 }
             }
         });
-        metrics.frames_received.increment(seen as u64);
+        self.tally.frames += seen as u64;
         if left {
             return Err(close(CloseCode::Normal, "bye"));
         }
@@ -90,7 +91,7 @@ impl<S: Socket> Session<S> {
             self.last_id = self.last_id.max(id);
         }
         if error.is_send {
-            self.context.metrics.sends.increment(1);
+            self.tally.sends += 1;
             return self.refuse_send(error.id, error.code, error.what);
         }
         if limited.is_none() {

@@ -9,6 +9,7 @@ mod context;
 mod handshake;
 mod inbound;
 mod meter;
+mod moment;
 mod pulse;
 mod replies;
 mod run;
@@ -26,12 +27,13 @@ use tokio::time::Sleep;
 use crate::auth::Principal;
 use crate::limits::ConnectionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::router::Registration;
+use crate::router::{Registration, Turn};
 
 pub use context::{SessionContext, SessionSettings, Upgraded};
 pub use run::serve;
 pub use transport::Socket;
 
+use moment::{Moment, Tally};
 use pulse::Pulse;
 use replies::ReplyRights;
 use subscriptions::Subscriptions;
@@ -59,6 +61,9 @@ struct Session<S> {
     answers: Vec<Chunk>,
     told: Told,
     needs_flush: bool,
+    moment: Moment,
+    turn: Turn,
+    tally: Tally,
 }
 
 /// Why a session is over.

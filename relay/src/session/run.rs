@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use relay_protocol::{CloseCode, ServerFrame};
-use tokio::time::Instant;
 
 use crate::outbound::CloseSignal;
 use crate::session::answer::encode;
 use crate::session::context::{SessionContext, Upgraded};
 use crate::session::handshake::open;
+use crate::session::moment::Moment;
 use crate::session::pulse::Due;
 use crate::session::transport::{End, Inbound, Socket, Transport};
 use crate::session::{Over, Session};
@@ -38,7 +38,7 @@ pub async fn serve<S: Socket, P>(context: Arc<SessionContext>, upgraded: Upgrade
 }
 
 /// Something the task does between two turns.
-enum Turn {
+enum Step {
     Shrink,
     Over(Over),
 }
@@ -46,38 +46,43 @@ enum Turn {
 impl<S: Socket> Session<S> {
     async fn run(mut self, first: Bytes) {
         // Frames that came together with `hello` stand behind it.
-        let mut turn = self.take_frames(&first, 1).err().map(Turn::Over);
+        let mut step = self.take_frames(&first, 1).err().map(Step::Over);
+        self.end_turn();
         drop(first);
         if self.context.drain.is_cancelled() {
-            turn = Some(Turn::Over(Over::Close(self.context.leave_signal())));
+            step = Some(Step::Over(Over::Close(self.context.leave_signal())));
         }
         let over = loop {
-            let next = match turn.take() {
-                Some(turn) => turn,
+            let next = match step.take() {
+                Some(step) => step,
                 None => std::future::poll_fn(|cx| self.poll(cx)).await,
             };
             match next {
-                Turn::Over(over) => break over,
-                Turn::Shrink => self = Session { transport: self.transport.shrink().await, ..self },
+                Step::Over(over) => break over,
+                Step::Shrink => self = Session { transport: self.transport.shrink().await, ..self },
             }
         };
         self.finish(over).await;
     }
 
     /// One turn: read, see to the clocks, write.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         // Registered before looking, so that nothing pushed meanwhile is missed.
         self.outbound.register(cx);
         match self.try_poll(cx) {
-            Ok(()) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Turn::Shrink),
+            Ok(()) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Step::Shrink),
             Ok(()) => Poll::Pending,
-            Err(over) => Poll::Ready(Turn::Over(over)),
+            Err(over) => Poll::Ready(Step::Over(over)),
         }
     }
 
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<(), Over> {
+        self.moment = Moment::now();
+        self.limits.at(self.moment.at);
         let paused = self.outbound.control_backlog() > CONTROL_BACKLOG_MAX;
-        let more = !paused && self.poll_read(cx)?;
+        let read = if paused { Ok(false) } else { self.poll_read(cx) };
+        self.end_turn();
+        let more = read?;
         self.see_to_clocks()?;
         self.poll_write(cx)?;
         let was_paused = paused && self.outbound.control_backlog() <= CONTROL_BACKLOG_MAX;
@@ -87,6 +92,12 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
+    /// What was read has been carried out: others may see to it, and counters know.
+    fn end_turn(&mut self) {
+        self.turn.end(&self.context.metrics);
+        self.tally.flush(&self.context.metrics);
+    }
+
     /// Reads as far as the budget goes; says whether there may be more.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         for _ in 0..READ_BUDGET {
@@ -94,7 +105,7 @@ impl<S: Socket> Session<S> {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(Inbound::Frames(frames))) => self.take_frames(&frames, 0)?,
                 Poll::Ready(Ok(Inbound::Life)) => {
-                    self.pulse.heard(Instant::now());
+                    self.pulse.heard(self.moment.at);
                     // The library has put a pong in its buffer.
                     self.needs_flush = true;
                 }
@@ -106,7 +117,7 @@ impl<S: Socket> Session<S> {
     }
 
     fn see_to_clocks(&mut self) -> Result<(), Over> {
-        let now = Instant::now();
+        let now = self.moment.at;
         while let Some(due) = self.pulse.due(now) {
             match due {
                 Due::Beat => self.answer(&ServerFrame::Ping),

@@ -1,7 +1,6 @@
 //! A client's `send`: refused here for the first reason that holds, or handed to the router. One outcome either way.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use relay_protocol::client::Qos;
 use relay_protocol::{Address, AddressKind, ErrorCode, Message, Send, ServerFrame, Text};
@@ -21,7 +20,7 @@ const IN_FLIGHT_RETRY_MS: u64 = 100;
 /// What all frames of one WebSocket message have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
-    /// When it was read.
+    /// When the turn began in which it was read.
     pub(super) at: Instant,
     /// The same in Unix time.
     pub(super) unix_ms: u64,
@@ -29,19 +28,10 @@ pub(super) struct Arrival {
     pub(super) limited: Option<Limited>,
 }
 
-impl Arrival {
-    /// Just now.
-    pub(super) fn now(limited: Option<Limited>) -> Arrival {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        Arrival { at: Instant::now(), unix_ms, limited }
-    }
-}
-
 impl<S: Socket> Session<S> {
     /// Carries out a `send`.
     pub(super) fn send(&mut self, send: Send<'_>, limited: Option<Limited>, arrival: &Arrival) {
-        self.context.metrics.sends.increment(1);
+        self.tally.sends += 1;
         let (id, mode) = (send.id, send.receipt);
         if let Some((code, what)) = self.unsound(&send) {
             return self.refuse_send(Some(id), code, what);
@@ -53,7 +43,11 @@ impl<S: Socket> Session<S> {
                 Routed::Pending => return,
             },
         };
-        self.context.metrics.outcome(outcome);
+        if outcome == Outcome::Queued {
+            self.tally.queued += 1;
+        } else {
+            self.context.metrics.outcome(outcome);
+        }
         if outcome.is_told(mode) {
             self.told.outcome(id, outcome);
         }
@@ -115,7 +109,7 @@ impl<S: Socket> Session<S> {
         }
     }
 
-    fn route(&self, send: Send<'_>, arrival: &Arrival) -> Routed {
+    fn route(&mut self, send: Send<'_>, arrival: &Arrival) -> Routed {
         let (id, mode) = (send.id, send.receipt);
         let expires_in_ms = send.expires_in_ms();
         let frame = ServerFrame::Message(Message {
@@ -140,8 +134,8 @@ impl<S: Socket> Session<S> {
             taken_at: arrival.at,
             expires_in_ms,
         };
-        self.registration
-            .route(&outgoing, || Settlement::new(&self.outbound, &self.context.metrics, id, mode))
+        let (outbound, metrics) = (&self.outbound, &self.context.metrics);
+        self.registration.route(&outgoing, &mut self.turn, || Settlement::new(outbound, metrics, id, mode))
     }
 
     /// Gives the right to reply to a request that goes to the client now, unless its token gives it anyway.

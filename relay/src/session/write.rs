@@ -57,11 +57,11 @@ impl<S: Socket> Session<S> {
     }
 
     fn note_blocked(&mut self, blocked: bool) {
-        self.pulse.blocked(blocked, Instant::now());
+        self.pulse.blocked(blocked, self.moment.at);
     }
 
     fn write_taken(&mut self, taken: Taken) -> Result<(), Over> {
-        let now = Instant::now();
+        let now = self.moment.at;
         for (id, pattern) in taken.unsubscribed {
             self.unsubscribed(id, &pattern);
         }

@@ -1,0 +1,49 @@
+//! The time of a turn, read once, and what a turn counts, added up before it goes to the counters all sessions share.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Outcome;
+
+/// When a turn began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    pub(super) unix_ms: u64,
+}
+
+impl Moment {
+    /// Now.
+    pub(super) fn now() -> Moment {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+/// What a turn counts.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) reads: u64,
+    pub(super) bytes: u64,
+    pub(super) frames: u64,
+    pub(super) sends: u64,
+    /// Sends that were queued at once.
+    pub(super) queued: u64,
+}
+
+impl Tally {
+    /// Adds up.
+    pub(super) fn flush(&mut self, metrics: &Metrics) {
+        let Tally { reads, bytes, frames, sends, queued } = std::mem::take(self);
+        if reads == 0 {
+            return;
+        }
+        metrics.socket_reads.increment(reads);
+        metrics.bytes_received.increment(bytes);
+        metrics.frames_received.increment(frames);
+        metrics.sends.increment(sends);
+        metrics.outcomes(Outcome::Queued, queued);
+    }
+}
