@@ -1,0 +1,49 @@
+# What a person runs here; each target installs what it needs. CI runs `make test`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
+REFERENCE := relay/CONFIGURATION.md
+WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
+
+.PHONY: help run test setup fmt fmt-check lint unit docs scripts generated generated-check
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+run: ## a relay with its console page on this machine; no other server needed
+	cargo run --quiet --package agent-relay -- serve --dev
+
+test: setup fmt-check scripts lint docs generated-check unit ## everything that CI runs
+
+setup: ## what the tests need: tools found on the machine, else in .tools
+	@tests/setup/rust.sh
+	@tests/setup/redis.sh
+	@tests/setup/python.sh
+
+fmt: ## formats the Rust code
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all --check
+
+lint: ## clippy, its warnings errors
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+
+unit: ## the Rust tests, those of whole relays included
+	cargo test --workspace --quiet
+
+docs: ## the documentation, its warnings errors
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+
+scripts:
+	shellcheck $(SCRIPTS)
+
+generated: ## writes the files that are made from the code
+	$(WRITE_REFERENCE) > $(REFERENCE)
+
+generated-check:
+	@$(WRITE_REFERENCE) | diff -u $(REFERENCE) - || { echo 'out of date: run make generated' >&2; exit 1; }
