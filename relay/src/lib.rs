@@ -1,1 +1,5 @@
-//! x
+//! The relay.
+
+pub mod bus;
+pub mod directory;
+pub mod redis;

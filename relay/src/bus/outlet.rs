@@ -1,0 +1,110 @@
+//! The way into a [`BusEvents`] queue, for every bus alike. Nothing here waits: what finds no room is lost, and the loss
+//! is owed to the receiver as a [`Gap`] until there is room to say so.
+//!
+//! Bound: the capacity of the queue, in events. While a gap is owed no batch goes in, so none can come between a loss
+//! and the word of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::{BusEvent, BusEvents, Channel, Gap};
+
+/// Cheap to clone; all clones lead into one queue.
+#[derive(Clone)]
+pub(super) struct Outlet(Arc<Inner>);
+
+struct Inner {
+    events: mpsc::Sender<BusEvent>,
+    debt: Mutex<Debt>,
+    /// Whether `debt` is anything, to be read without the lock.
+    owing: AtomicBool,
+    lagged: AtomicU64,
+    tracker: TaskTracker,
+    token: CancellationToken,
+}
+
+/// What the receiver was not told yet.
+#[derive(Default)]
+struct Debt {
+    interrupted: bool,
+    lagged: u64,
+}
+
+impl Outlet {
+    /// A queue of `capacity` events, and the way into it.
+    pub(super) fn new(
+        capacity: usize,
+        tracker: TaskTracker,
+        token: CancellationToken,
+    ) -> (Outlet, BusEvents) {
+        let (events, receiver) = mpsc::channel(capacity.max(1));
+        let (debt, owing, lagged) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
+        (Outlet(Arc::new(Inner { events, debt, owing, lagged, tracker, token })), receiver)
+    }
+
+    /// Puts a batch in. `false` when it was lost, which the receiver will hear.
+    pub(super) fn batch(&self, channel: Channel, batch: Bytes) -> bool {
+        if !self.0.owing.load(Ordering::Acquire) {
+            match self.0.events.try_send(BusEvent::Batch { channel, batch }) {
+                Ok(()) => return true,
+                Err(mpsc::error::TrySendError::Closed(_)) => return false,
+                Err(mpsc::error::TrySendError::Full(_)) => {}
+            }
+        }
+        self.lagged(1);
+        false
+    }
+
+    /// So many batches were lost on this side of the queue.
+    pub(super) fn lagged(&self, batches: u64) {
+        self.0.lagged.fetch_add(batches, Ordering::Relaxed);
+        self.owe(|debt| debt.lagged += batches);
+    }
+
+    /// An unknown number of batches may have been lost, and they flow again.
+    pub(super) fn interrupted(&self) {
+        self.owe(|debt| debt.interrupted = true);
+    }
+
+    /// How many batches were lost on this side of the queue so far.
+    pub(super) fn lagged_total(&self) -> u64 {
+        self.0.lagged.load(Ordering::Relaxed)
+    }
+
+    fn owe(&self, add: impl FnOnce(&mut Debt)) {
+        let mut debt = self.0.debt.lock();
+        add(&mut debt);
+        if !self.0.owing.swap(true, Ordering::AcqRel) {
+            let outlet = self.clone();
+            self.0.tracker.spawn(async move { outlet.settle().await });
+        }
+    }
+
+    /// Says what is owed as soon as there is room.
+    async fn settle(&self) {
+        let room = tokio::select! {
+            () = self.0.token.cancelled() => return,
+            room = self.0.events.reserve() => room,
+        };
+        let Ok(room) = room else { return };
+        let mut debt = self.0.debt.lock();
+        let Debt { interrupted, lagged } = std::mem::take(&mut *debt);
+        // An interruption says all that a number would.
+        room.send(BusEvent::Gap(if interrupted { Gap::Interrupted } else { Gap::Lagged(lagged) }));
+        self.0.owing.store(false, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let room = self.0.events.capacity();
+        f.debug_struct("Outlet").field("room", &room).field("lagged", &self.lagged_total()).finish()
+    }
+}
