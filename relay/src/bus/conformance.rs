@@ -10,8 +10,8 @@ use futures_util::future;
 
 use crate::bus::{BusEvent, BusEvents, BusHealth, Channel, Gap, SharedBus};
 
-/// How long a check waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a check waits for what must come: longer than the longest expiry that one waits for, ten seconds.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The bus of one instance, and what comes out of it.
 #[derive(Debug)]

@@ -40,13 +40,18 @@ impl Commands {
 
     /// Leave to ask one question, or as many as are asked after one another.
     pub(crate) fn begin(&self) -> Result<Question, Refused> {
+        let question = self.begin_beat()?;
+        // Counted before it is compared, and counted out when it is dropped.
+        if self.under_way.load(Ordering::Relaxed) <= UNDER_WAY_MAX { Ok(question) } else { Err(Refused) }
+    }
+
+    /// Leave to ask what tells life from death, however much is under way.
+    pub(crate) fn begin_beat(&self) -> Result<Question, Refused> {
         if !self.link.reachable() {
             return Err(Refused);
         }
-        let question = Question { client: self.client.clone(), under_way: self.under_way.clone() };
-        // Counted before it is compared, so that the drop of the question always counts it out.
-        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
-        if before < UNDER_WAY_MAX { Ok(question) } else { Err(Refused) }
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Question { client: self.client.clone(), under_way: self.under_way.clone() })
     }
 
     /// The state of the connection.

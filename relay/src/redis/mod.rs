@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use commands::{Commands, Refused, Script};
+pub(crate) use commands::{Commands, Question, Script};
 pub(crate) use link::Link;
 pub(crate) use options::COMMAND_TIMEOUT;
 

@@ -121,7 +121,7 @@ impl Probe {
     }
 
     async fn probe(&self) -> bool {
-        let Ok(question) = self.commands.begin() else { return false };
+        let Ok(question) = self.commands.begin_beat() else { return false };
         question.publish::<(), _, _>(self.hearing.channel.name(), "").await.is_ok()
     }
 }
