@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Forwards to one server until it is dropped with its runtime.
+/// Forwards to one server until the token ends it.
 pub(crate) struct SwallowingProxy {
     address: SocketAddr,
     connections: Arc<Mutex<Vec<Arc<Connection>>>>,
@@ -25,20 +26,26 @@ struct Connection {
 
 impl SwallowingProxy {
     /// A proxy of the server on this loopback port.
-    pub(crate) async fn start(port: u16, tracker: &TaskTracker) -> SwallowingProxy {
+    pub(crate) async fn start(port: u16, tracker: &TaskTracker, token: &CancellationToken) -> SwallowingProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections: Arc<Mutex<Vec<Arc<Connection>>>> = Arc::default();
-        let (accepted, spawner) = (connections.clone(), tracker.clone());
+        let (accepted, spawner, token) = (connections.clone(), tracker.clone(), token.clone());
         tracker.spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            while let Some(Ok((client, _))) = token.run_until_cancelled(listener.accept()).await {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let connection: Arc<Connection> = Arc::default();
                 accepted.lock().push(connection.clone());
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
-                spawner.spawn(forward(from_client, to_server, connection.clone()));
-                spawner.spawn(forward(from_server, to_client, connection));
+                let forwards = [
+                    forward(from_client, to_server, connection.clone()),
+                    forward(from_server, to_client, connection),
+                ];
+                for forward in forwards {
+                    let token = token.clone();
+                    spawner.spawn(async move { token.run_until_cancelled(forward).await });
+                }
             }
         });
         SwallowingProxy { address, connections }
