@@ -63,7 +63,10 @@ impl Commands {
 impl fmt::Debug for Commands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let under_way = self.under_way.load(Ordering::Relaxed);
-        f.debug_struct("Commands").field("link", &self.link).field("under_way", &under_way).finish()
+        f.debug_struct("Commands")
+            .field("link", &self.link)
+            .field("under_way", &under_way)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::types::RespVersion;
-use fred::types::config::{
-    Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig,
-};
+use fred::types::config::{Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use socket2_of_fred::TcpKeepalive;
 
 use crate::redis::RedisError;
@@ -124,7 +122,8 @@ mod tests {
     fn only_a_server_that_can_be_kept_is_accepted() {
         assert!(server("redis://127.0.0.1:6379/0").is_ok());
         assert!(server("redis://user:secret@redis.internal").is_ok());
-        for url in ["rediss://redis.internal", "redis-cluster://a:1", "redis-sentinel://a:1", "http://a", ""] {
+        for url in ["rediss://redis.internal", "redis-cluster://a:1", "redis-sentinel://a:1", "http://a", ""]
+        {
             assert_eq!(server(url).err(), Some(RedisError::Scheme), "{url}");
         }
         assert_eq!(server("redis://").err(), Some(RedisError::Url));

@@ -26,7 +26,11 @@ struct Connection {
 
 impl SwallowingProxy {
     /// A proxy of the server on this loopback port.
-    pub(crate) async fn start(port: u16, tracker: &TaskTracker, token: &CancellationToken) -> SwallowingProxy {
+    pub(crate) async fn start(
+        port: u16,
+        tracker: &TaskTracker,
+        token: &CancellationToken,
+    ) -> SwallowingProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections: Arc<Mutex<Vec<Arc<Connection>>>> = Arc::default();

@@ -53,8 +53,10 @@ impl TestServer {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; apt-get install redis-server", program.display()));
         self.process = Some(process);
-        eventually("Redis answers", async || self.try_say("PING").await.is_ok_and(|said| said == "+PONG\r\n"))
-            .await;
+        eventually("Redis answers", async || {
+            self.try_say("PING").await.is_ok_and(|said| said == "+PONG\r\n")
+        })
+        .await;
     }
 
     /// Ends it at once, as by the loss of its machine.

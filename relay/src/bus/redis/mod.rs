@@ -64,13 +64,8 @@ impl RedisBus {
         // All listen before the client connects, so that nothing it says is missed.
         let messages = subscriber.message_rx();
         tracker.spawn(subscribe::read(messages, outlet.clone(), hearing.clone(), token.clone()));
-        let keeper = Keeper::new(
-            subscriber.clone(),
-            outlet,
-            wishes.clone(),
-            hearing.clone(),
-            counters.clone(),
-        );
+        let keeper =
+            Keeper::new(subscriber.clone(), outlet, wishes.clone(), hearing.clone(), counters.clone());
         tracker.spawn(keeper.run(token.clone()));
         let in_force = wishes.wish(hearing.channel(), true);
         redis.keep(Client::clone(&subscriber));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ahash::HashSet;
 use bytes::Bytes;
 use fred::types::{Message, Value};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Channel;

@@ -25,7 +25,7 @@ const LIFE_MS: &str = "3000";
 /// How long the dead are remembered, in milliseconds: longer than their entries last, so that whoever reads an entry can
 /// know that its instance is dead.
 const MEMORY_MS: &str = "120000";
-const MEMORY: Duration = Duration::from_secs(120);
+const MEMORY: Duration = Duration::from_mins(2);
 
 /// How long others are spared after Redis was away: time for their next beat, on a new connection.
 const SPARED: Duration = Duration::from_secs(3);
@@ -94,7 +94,8 @@ impl Leases {
     pub(super) async fn beat(&self, question: &Question) -> Result<bool, Error> {
         let arguments = [self.own.as_str(), LIFE_MS, MEMORY_MS];
         let answer: Vec<String> = BEAT_SCRIPT.run(question, KEY, &arguments).await?;
-        let (held, leases) = answer.split_first().map_or((false, &[][..]), |(held, rest)| (held == "1", rest));
+        let (held, leases) =
+            answer.split_first().map_or((false, &[][..]), |(held, rest)| (held == "1", rest));
         let leases = leases.chunks_exact(2).filter_map(|lease| {
             let instance = InstanceId::parse(&lease[0])?;
             Some((instance, lease[1] == "1"))

@@ -16,25 +16,25 @@ pub(super) struct Own(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    generations: HashMap<Session, u64>,
+    generations: HashMap<Key, u64>,
     goodbyes: Vec<OwnEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Session {
+struct Key {
     tenant: Arc<str>,
     agent: Arc<str>,
     session: Arc<str>,
 }
 
-impl Session {
-    fn of(own: &OwnEntry) -> Session {
+impl Key {
+    fn of(own: &OwnEntry) -> Key {
         let OwnEntry { tenant, agent, session, .. } = own.clone();
-        Session { tenant, agent, session }
+        Key { tenant, agent, session }
     }
 
     fn at(self, generation: u64) -> OwnEntry {
-        let Session { tenant, agent, session } = self;
+        let Key { tenant, agent, session } = self;
         OwnEntry { tenant, agent, session, generation }
     }
 }
@@ -43,14 +43,14 @@ impl Own {
     /// Wishes for an entry; of two generations the newer counts.
     pub(super) fn wish(&self, own: &OwnEntry) {
         let mut state = self.0.lock();
-        let generation = state.generations.entry(Session::of(own)).or_default();
+        let generation = state.generations.entry(Key::of(own)).or_default();
         *generation = own.generation.max(*generation);
     }
 
     /// Takes the wish for this generation back.
     pub(super) fn take_back(&self, own: &OwnEntry) {
         let mut state = self.0.lock();
-        let session = Session::of(own);
+        let session = Key::of(own);
         if state.generations.get(&session) == Some(&own.generation) {
             state.generations.remove(&session);
         }
@@ -58,7 +58,7 @@ impl Own {
 
     /// Whether this very entry is wished.
     pub(super) fn wishes(&self, own: &OwnEntry) -> bool {
-        self.0.lock().generations.get(&Session::of(own)) == Some(&own.generation)
+        self.0.lock().generations.get(&Key::of(own)) == Some(&own.generation)
     }
 
     /// Everything that is wished.
@@ -94,7 +94,7 @@ mod tests {
         all.wish(&old);
         assert!(all.wishes(&new) && !all.wishes(&old));
         all.take_back(&old);
-        assert_eq!(all.all(), [new.clone()]);
+        assert_eq!(all.all(), std::slice::from_ref(&new));
         all.take_back(&new);
         assert_eq!(all.all(), []);
     }

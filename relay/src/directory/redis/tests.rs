@@ -8,9 +8,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
+use crate::directory::DirectoryError;
 use crate::directory::conformance::{self, Instance, own};
 use crate::directory::redis::RedisDirectory;
-use crate::directory::DirectoryError;
 use crate::redis::Redis;
 use crate::redis::test_server::TestServer;
 

@@ -41,7 +41,7 @@ const LIFE_MS: &str = "10000";
 const TENANTS_MAX: usize = 100_000;
 
 /// Tenants nobody published for so long are forgotten.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Questions that wait, and that are under way.
 const ASKS_WAITING_MAX: usize = 1024;
