@@ -12,11 +12,14 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::bus::memory::MemoryHub;
+use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
 use crate::config::Config;
 use crate::directory::SharedDirectory;
-use crate::directory::memory::DirectoryHub;
+use crate::directory::memory::MemoryDirectoryHub;
+use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
+use crate::redis::Redis;
 use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
@@ -36,6 +39,8 @@ pub struct App {
     drain: Duration,
 }
 
+/// Batches from the bus that wait to be dispatched, at most 128 KiB each; more are a gap.
+const EVENTS_MAX: usize = 1_024;
 /// How often histogram samples are moved to their buckets between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -119,9 +124,14 @@ async fn join(
     instance: &InstanceId,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<(SharedBus, SharedDirectory, BusEvents)> {
-    let _ = config;
-    let (bus, events) = MemoryHub::new(lifecycle.services.clone(), lifecycle.stop.clone()).join(1024);
-    let directory = Arc::new(DirectoryHub::default()).join(instance);
+    let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
+    let Some(url) = &config.bus.redis_url else {
+        let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
+        return Ok((bus, MemoryDirectoryHub::new().join(instance.clone()), events));
+    };
+    let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
+    let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
+    let directory = RedisDirectory::join(&redis, instance).await;
     Ok((bus, directory, events))
 }
 

@@ -1,5 +1,6 @@
 //! Names of channels. Made here and nowhere else, so that nothing a client sends can name another tenant's.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,6 +47,11 @@ impl Channel {
         Channel(format!("r1:i:{instance}").into())
     }
 
+    /// What an instance says to itself, to find out whether it hears.
+    pub fn probe(instance: &InstanceId) -> Channel {
+        Channel(format!("r1:p:{instance}").into())
+    }
+
     /// What is meant for every instance.
     pub fn fleet() -> Channel {
         Channel("r1:fleet".into())
@@ -70,5 +76,11 @@ impl Channel {
     /// The tenant and pattern of a topic channel.
     pub fn as_topic(&self) -> Option<(&str, &str)> {
         self.0.strip_prefix("r1:t:")?.split_once(':')
+    }
+}
+
+impl Borrow<str> for Channel {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }

@@ -1,10 +1,11 @@
 //! A bus inside one process: the whole bus of a relay without Redis, and what tests put several instances on.
 //!
-//! Publishing is a look-up and a non-waiting send for each subscriber; the returned future is ready. Nothing is copied:
-//! every subscriber gets the same bytes.
+//! Publishing is a look-up and a send for each subscriber. A subscriber without room is waited for a while: that is how a
+//! publisher in the same process learns to put more into a batch. Nothing is copied: every subscriber gets the same bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ahash::{HashSet, RandomState};
 use bytes::Bytes;
@@ -17,6 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::bus::outlet::Outlet;
 use crate::bus::{Bus, BusEvents, BusHealth, Channel, PublishError, SubscribeError};
+
+/// How long a publish waits for a subscriber without room before the batch is lost to it. Longer than any turn of a
+/// healthy process; shorter than a sender waits for its outcome.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the buses of one process meet on.
 #[derive(Debug)]
@@ -75,12 +80,27 @@ impl MemoryBus {
 impl Bus for MemoryBus {
     fn publish(&self, channel: &Channel, batch: Bytes) -> BoxFuture<'static, Result<u64, PublishError>> {
         let mut receivers = 0;
+        let mut busy: SmallVec<[Outlet; 1]> = SmallVec::new();
         if let Some(subscribers) = self.hub.subscribers.get(channel) {
-            for subscriber in subscribers.iter() {
-                receivers += u64::from(subscriber.outlet.batch(channel.clone(), batch.clone()));
+            for Subscriber { outlet, .. } in subscribers.iter() {
+                if outlet.has_room() {
+                    receivers += u64::from(outlet.batch(channel.clone(), batch.clone()));
+                } else {
+                    busy.push(outlet.clone());
+                }
             }
         }
-        future::ready(Ok(receivers)).boxed()
+        if busy.is_empty() {
+            return future::ready(Ok(receivers)).boxed();
+        }
+        let channel = channel.clone();
+        async move {
+            for outlet in busy {
+                receivers += u64::from(outlet.batch_within(PATIENCE, channel.clone(), batch.clone()).await);
+            }
+            Ok(receivers)
+        }
+        .boxed()
     }
 
     fn subscribe(&self, channel: &Channel) -> BoxFuture<'static, Result<(), SubscribeError>> {

@@ -10,8 +10,13 @@
 //! * After anything that may have lost batches comes [`BusEvent::Gap`], once they flow again.
 
 mod channel;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
 pub mod memory;
 mod outlet;
+pub mod redis;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -60,6 +61,22 @@ impl Outlet {
         }
         self.lagged(1);
         false
+    }
+
+    /// Puts a batch in as soon as there is room, or gives it up when there is none for `patience`.
+    pub(super) async fn batch_within(&self, patience: Duration, channel: Channel, batch: Bytes) -> bool {
+        let event = BusEvent::Batch { channel, batch };
+        if !self.0.owing.load(Ordering::Acquire) && self.0.events.send_timeout(event, patience).await.is_ok()
+        {
+            return true;
+        }
+        self.lagged(1);
+        false
+    }
+
+    /// Whether a batch put in at this moment would find room.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.events.capacity() > 0 && !self.0.owing.load(Ordering::Acquire)
     }
 
     /// So many batches were lost on this side of the queue.

@@ -1,59 +1,125 @@
-//! temporary
+//! A directory inside one process: the whole directory of a relay without Redis, and what tests put several instances
+//! on. An instance lives as long as its handle; dropping that is its death, and takes its entries along.
+
+use std::sync::Arc;
+
+use ahash::{HashMap, HashSet};
+use futures_util::future::{self, BoxFuture, FutureExt as _};
+use parking_lot::RwLock;
+
 use crate::bus::InstanceId;
 use crate::directory::{Directory, DirectoryError, Entry, OwnEntry};
-use dashmap::DashMap;
-use futures_util::future::{self, BoxFuture, FutureExt as _};
-use std::sync::Arc;
-/// Hub
+
+/// What the directories of one process share.
 #[derive(Debug, Default)]
-pub struct DirectoryHub {
-    map: DashMap<(String, String), Vec<Entry>>,
-    wild: DashMap<String, usize>,
+pub struct MemoryDirectoryHub {
+    tenants: RwLock<HashMap<Arc<str>, Tenant>>,
 }
-/// Dir
+
+#[derive(Debug, Default)]
+struct Tenant {
+    agents: HashMap<Arc<str>, Vec<Entry>>,
+    wildcards: HashSet<InstanceId>,
+}
+
+impl MemoryDirectoryHub {
+    /// A hub without entries.
+    pub fn new() -> Arc<MemoryDirectoryHub> {
+        Arc::default()
+    }
+
+    /// The directory of an instance that begins to live.
+    pub fn join(self: &Arc<Self>, instance: InstanceId) -> Arc<MemoryDirectory> {
+        Arc::new(MemoryDirectory { hub: self.clone(), instance })
+    }
+
+    /// Changes the entries of an agent, and forgets it when none is left.
+    fn change_agent<T>(&self, tenant: &str, agent: &str, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
+        self.change_tenant(tenant, |tenant| {
+            let mut entries = tenant.agents.remove(agent).unwrap_or_default();
+            let changed = change(&mut entries);
+            if !entries.is_empty() {
+                tenant.agents.insert(agent.into(), entries);
+            }
+            changed
+        })
+    }
+
+    /// Changes a tenant, and forgets it when nothing is left of it.
+    fn change_tenant<T>(&self, name: &str, change: impl FnOnce(&mut Tenant) -> T) -> T {
+        let mut tenants = self.tenants.write();
+        let tenant = tenants.entry(name.into()).or_default();
+        let changed = change(tenant);
+        if tenant.agents.is_empty() && tenant.wildcards.is_empty() {
+            tenants.remove(name);
+        }
+        changed
+    }
+}
+
+/// The directory of one instance on a [`MemoryDirectoryHub`].
 #[derive(Debug)]
 pub struct MemoryDirectory {
-    hub: Arc<DirectoryHub>,
+    hub: Arc<MemoryDirectoryHub>,
     instance: InstanceId,
 }
-impl DirectoryHub {
-    /// join
-    pub fn join(self: &Arc<Self>, instance: &InstanceId) -> Arc<MemoryDirectory> {
-        Arc::new(MemoryDirectory { hub: self.clone(), instance: instance.clone() })
-    }
-}
+
 impl Directory for MemoryDirectory {
-    fn register(&self, e: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>> {
-        let mut v = self.hub.map.entry((e.tenant.to_string(), e.agent.to_string())).or_default();
-        let others = v.iter().filter(|x| x.instance != self.instance).map(|x| x.instance.clone()).collect();
-        v.push(Entry { session: e.session, instance: self.instance.clone(), generation: e.generation });
+    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>> {
+        let others = self.hub.change_agent(&own.tenant, &own.agent, |entries| {
+            let mut others: Vec<_> = entries.iter().map(|entry| entry.instance.clone()).collect();
+            others.retain(|instance| *instance != self.instance);
+            others.sort_unstable();
+            others.dedup();
+            let instance = self.instance.clone();
+            let entry = Entry { session: own.session, instance, generation: own.generation };
+            match entries.iter_mut().find(|other| other.session == entry.session) {
+                Some(other) if other.generation > entry.generation => {}
+                Some(other) => *other = entry,
+                None => entries.push(entry),
+            }
+            others
+        });
         future::ready(Ok(others)).boxed()
     }
-    fn unregister(&self, e: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>> {
-        let k = (e.tenant.to_string(), e.agent.to_string());
-        if let Some(mut v) = self.hub.map.get_mut(&k) {
-            v.retain(|x| x.session != e.session);
-        }
-        self.hub.map.remove_if(&k, |_, v| v.is_empty());
+
+    fn unregister(&self, own: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>> {
+        let instance = self.instance.clone();
+        let entry = Entry { session: own.session, instance, generation: own.generation };
+        self.hub.change_agent(&own.tenant, &own.agent, |entries| entries.retain(|other| *other != entry));
         future::ready(Ok(())).boxed()
     }
+
     fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
-        future::ready(Ok(self
-            .hub
-            .map
-            .get(&(tenant.to_owned(), agent.to_owned()))
-            .map(|v| v.clone())
-            .unwrap_or_default()))
-        .boxed()
+        let tenants = self.hub.tenants.read();
+        let entries = tenants.get(tenant).and_then(|tenant| tenant.agents.get(agent));
+        future::ready(Ok(entries.cloned().unwrap_or_default())).boxed()
     }
+
     fn may_have_wildcards(&self, tenant: &str) -> bool {
-        self.hub.wild.contains_key(tenant)
+        self.hub.tenants.read().get(tenant).is_some_and(|tenant| !tenant.wildcards.is_empty())
     }
+
     fn hold_wildcards(&self, tenant: &str) -> BoxFuture<'static, Result<(), DirectoryError>> {
-        self.hub.wild.insert(tenant.to_owned(), 1);
+        self.hub.change_tenant(tenant, |tenant| tenant.wildcards.insert(self.instance.clone()));
         future::ready(Ok(())).boxed()
     }
+
     fn release_wildcards(&self, tenant: &str) {
-        self.hub.wild.remove(tenant);
+        self.hub.change_tenant(tenant, |tenant| tenant.wildcards.remove(&self.instance));
+    }
+}
+
+impl Drop for MemoryDirectory {
+    fn drop(&mut self) {
+        let mut tenants = self.hub.tenants.write();
+        tenants.retain(|_, tenant| {
+            tenant.wildcards.remove(&self.instance);
+            tenant.agents.retain(|_, entries| {
+                entries.retain(|entry| entry.instance != self.instance);
+                !entries.is_empty()
+            });
+            !(tenant.agents.is_empty() && tenant.wildcards.is_empty())
+        });
     }
 }

@@ -4,7 +4,10 @@
 //! before it is deleted, so that a late goodbye cannot remove what came after it. What the promises mean is what
 //! [`conformance`] checks, for every directory alike.
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 pub mod memory;
+pub mod redis;
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::auth::{AuthError, Authenticator, Principal, Rights, RightsClaim};
 use crate::bus::memory::MemoryHub;
 use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
-use crate::directory::memory::DirectoryHub;
+use crate::directory::memory::MemoryDirectoryHub;
 use crate::lifecycle::Lifecycle;
 use crate::router::{Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
@@ -64,7 +64,7 @@ impl Rig {
         let hub = MemoryHub::new(lifecycle.services.clone(), lifecycle.stop.clone());
         let (bus, events) = hub.join(1_024);
         bus.subscribe(&Channel::inbox(&instance)).await.unwrap();
-        let directory = Arc::new(DirectoryHub::default()).join(&instance);
+        let directory = MemoryDirectoryHub::new().join(instance.clone());
         let settings = RouterSettings {
             outcome_timeout: std::time::Duration::from_secs(5),
             route_ttl: std::time::Duration::from_secs(10),

@@ -1,0 +1,110 @@
+//! A bus over Redis pub/sub: one connection publishes (the one for commands), another is subscribed.
+//!
+//! ```text
+//! publish ──> Commands ──> Redis ──> broadcast ──> read loop ──> Outlet ──> BusEvents
+//!                                        subscribe ──> Wishes ──> Keeper ──> SUBSCRIBE, and proof
+//! ```
+//!
+//! fred is relied on for the wire and for connecting again. What is subscribed is ours to know ([`wishes`]), to restore
+//! and to prove ([`reconcile`]), and that anything comes back is ours to notice ([`probe`]).
+
+mod counters;
+mod probe;
+mod publish;
+mod reconcile;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+mod wishes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::interfaces::EventInterface as _;
+use futures_util::future::BoxFuture;
+
+use crate::bus::outlet::Outlet;
+use crate::bus::{Bus, BusEvents, BusHealth, Channel, InstanceId, PublishError, SubscribeError};
+use crate::redis::{Commands, Redis};
+
+pub use counters::BusCounters;
+
+use probe::{Hearing, Probe};
+use reconcile::Keeper;
+use wishes::Wishes;
+
+/// How long [`RedisBus::connect`] waits until it can subscribe before it goes on without.
+const FIRST_SUBSCRIPTION: Duration = Duration::from_secs(2);
+
+/// The bus of one instance.
+#[derive(Debug)]
+pub struct RedisBus {
+    commands: Commands,
+    wishes: Arc<Wishes>,
+    hearing: Arc<Hearing>,
+    counters: Arc<BusCounters>,
+}
+
+impl RedisBus {
+    /// The bus of `instance`, and what comes out of it: at most `events_max` events wait, more are a gap. While Redis
+    /// cannot be reached it is [`BusHealth::Down`] and tries on, until the token of `redis` ends it.
+    pub async fn connect(
+        redis: &Redis,
+        instance: &InstanceId,
+        events_max: usize,
+    ) -> (Arc<RedisBus>, BusEvents) {
+        let (tracker, token) = (redis.tracker(), redis.token());
+        let (outlet, events) = Outlet::new(events_max, tracker.clone(), token.clone());
+        let subscriber = redis.subscriber();
+        let (hearing, wishes) = (Arc::new(Hearing::new(instance)), Arc::new(Wishes::default()));
+        let counters = Arc::new(BusCounters::new(outlet.clone()));
+
+        // All listen before the client connects, so that nothing it says is missed.
+        let messages = subscriber.message_rx();
+        tracker.spawn(subscribe::read(messages, outlet.clone(), hearing.clone(), token.clone()));
+        let keeper =
+            Keeper::new(subscriber.clone(), outlet, wishes.clone(), hearing.clone(), counters.clone());
+        tracker.spawn(keeper.run(token.clone()));
+        let in_force = wishes.wish(hearing.channel(), true);
+        redis.keep(Client::clone(&subscriber));
+        let probe = Probe::new(redis.commands().clone(), hearing.clone(), counters.clone());
+        tracker.spawn(probe.run(token.clone()));
+
+        if !matches!(tokio::time::timeout(FIRST_SUBSCRIPTION, in_force).await, Ok(Ok(()))) {
+            tracing::warn!("nothing can be received from Redis yet; trying on");
+        }
+        let commands = redis.commands().clone();
+        (Arc::new(RedisBus { commands, wishes, hearing, counters }), events)
+    }
+
+    /// What happened on this bus so far.
+    pub fn counters(&self) -> &Arc<BusCounters> {
+        &self.counters
+    }
+}
+
+impl Bus for RedisBus {
+    fn publish(&self, channel: &Channel, batch: Bytes) -> BoxFuture<'static, Result<u64, PublishError>> {
+        publish::publish(&self.commands, channel, batch)
+    }
+
+    fn subscribe(&self, channel: &Channel) -> BoxFuture<'static, Result<(), SubscribeError>> {
+        Box::pin(self.wishes.wish(channel, false))
+    }
+
+    fn unsubscribe(&self, channel: &Channel) {
+        self.wishes.take_back(channel);
+    }
+
+    fn health(&self) -> BusHealth {
+        if !self.commands.link().reachable() {
+            BusHealth::Down
+        } else if self.hearing.deaf() {
+            BusHealth::Deaf
+        } else {
+            BusHealth::Up
+        }
+    }
+}

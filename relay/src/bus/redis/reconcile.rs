@@ -1,0 +1,181 @@
+//! Brings what Redis has subscribed to what is wished, on every connection anew, and proves it.
+//!
+//! fred answers a SUBSCRIBE before it is written, drops what Redis answers to it, and takes an error for the answer to the
+//! next command. So a round ends with `CLIENT INFO` on the same connection, which Redis answers after everything before
+//! it: only if that counts as many subscriptions as were made is the round in force. While one round is under way the
+//! next one collects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::HashSet;
+use fred::clients::{Client, WithOptions};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientInterface as _, ClientLike as _, EventInterface as _, PubsubInterface as _};
+use fred::types::config::Server;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Channel;
+use crate::bus::outlet::Outlet;
+use crate::bus::redis::counters::BusCounters;
+use crate::bus::redis::probe::Hearing;
+use crate::bus::redis::wishes::{Round, Wishes};
+use crate::redis::COMMAND_TIMEOUT;
+
+/// Channels per SUBSCRIBE: some 20 KiB, so that Redis attends to others between two.
+const CHUNK: usize = 512;
+
+/// Between a round that was not proven and what is tried next.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a connection may take to come back after it was given up, until it is given up again.
+const REMAKE: Duration = Duration::from_secs(5);
+
+/// Talks to the subscribed connection, alone.
+pub(super) struct Keeper {
+    client: WithOptions<Client>,
+    outlet: Outlet,
+    wishes: Arc<Wishes>,
+    hearing: Arc<Hearing>,
+    counters: Arc<BusCounters>,
+    errors: Receiver<(Error, Option<Server>)>,
+    connects: Receiver<Server>,
+    /// What Redis was asked for on this connection; `None` while there is none.
+    asked: Option<HashSet<Channel>>,
+}
+
+impl Keeper {
+    /// To be made before the client connects: it listens from here on.
+    pub(super) fn new(
+        client: WithOptions<Client>,
+        outlet: Outlet,
+        wishes: Arc<Wishes>,
+        hearing: Arc<Hearing>,
+        counters: Arc<BusCounters>,
+    ) -> Keeper {
+        let (errors, connects) = (client.error_rx(), client.reconnect_rx());
+        Keeper { client, outlet, wishes, hearing, counters, errors, connects, asked: None }
+    }
+
+    /// Keeps Redis at what is wished until the token ends it.
+    pub(super) async fn run(mut self, token: CancellationToken) {
+        let mut connected_before = false;
+        loop {
+            tokio::select! {
+                // Errors before connections: an error that waits is older than the connection that followed it.
+                biased;
+                () = token.cancelled() => return,
+                error = self.errors.recv() => {
+                    if matches!(error, Err(RecvError::Closed)) { return }
+                    self.lose();
+                }
+                connect = self.connects.recv() => {
+                    if matches!(connect, Err(RecvError::Closed)) { return }
+                    self.lose();
+                    self.asked = Some(HashSet::default());
+                    self.wishes.connected();
+                    if std::mem::replace(&mut connected_before, true) {
+                        BusCounters::raise(&self.counters.reconnects);
+                    }
+                }
+                () = self.hearing.given_up() => self.give_up().await,
+                () = self.wishes.changed(), if self.asked.is_some() => self.round().await,
+                () = tokio::time::sleep(REMAKE), if self.asked.is_none() => self.give_up().await,
+            }
+        }
+    }
+
+    async fn round(&mut self) {
+        let round = self.wishes.open_round();
+        let heard = self.hearing.messages();
+        let Err(unproven) = self.settle(&round).await else {
+            if self.wishes.close_round(round) {
+                BusCounters::raise(&self.counters.interruptions);
+                self.outlet.interrupted();
+            }
+            return;
+        };
+        BusCounters::raise(&self.counters.rounds_failed);
+        tokio::time::sleep(PAUSE).await;
+        if unproven == Unproven::Silent && self.hearing.messages() != heard {
+            // Batches come, faster than fred turns to commands: it reads first. A new connection would be no better.
+            self.wishes.reopen_round(round);
+        } else if self.errors.is_empty() && self.connects.is_empty() {
+            self.give_up().await;
+        }
+    }
+
+    /// Asks for what the round is to settle, and proves it.
+    async fn settle(&mut self, round: &Round) -> Result<(), Unproven> {
+        let asked = self.asked.get_or_insert_default();
+        let gone: Vec<_> = round.unwished.iter().filter(|&channel| asked.contains(channel)).collect();
+        for chunk in gone.chunks(CHUNK) {
+            self.client.unsubscribe(names(chunk)).await?;
+            for channel in chunk {
+                asked.remove(*channel);
+            }
+        }
+        let new: Vec<_> = round.wished.iter().filter(|&channel| !asked.contains(channel)).collect();
+        for chunk in new.chunks(CHUNK) {
+            self.client.subscribe(names(chunk)).await?;
+            asked.extend(chunk.iter().map(|&channel| channel.clone()));
+        }
+        let info: String = self.client.client_info().await?;
+        // A connection made meanwhile has none of it, and is dealt with next.
+        let proven = subscriptions(&info) == Some(asked.len()) && self.connects.is_empty();
+        if proven { Ok(()) } else { Err(Unproven::Wrong) }
+    }
+
+    /// Makes another connection, unless fred is about to.
+    async fn give_up(&mut self) {
+        self.lose();
+        if self.client.is_connected() {
+            tracing::warn!("the subscribed connection is not trusted; making another");
+            // Answered when it is made, which may be never: then this is tried again.
+            drop(tokio::time::timeout(COMMAND_TIMEOUT, self.client.force_reconnection()).await);
+        }
+    }
+
+    fn lose(&mut self) {
+        self.asked = None;
+        self.wishes.disconnected();
+    }
+}
+
+/// What was asked for is not known to be in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unproven {
+    /// There was no answer.
+    Silent,
+    /// The answer was another one, or the connection is lost.
+    Wrong,
+}
+
+impl From<Error> for Unproven {
+    fn from(error: Error) -> Unproven {
+        if *error.kind() == ErrorKind::Timeout { Unproven::Silent } else { Unproven::Wrong }
+    }
+}
+
+fn names(channels: &[&Channel]) -> Vec<String> {
+    channels.iter().map(|channel| channel.name().to_owned()).collect()
+}
+
+/// The number of channels in what `CLIENT INFO` answers: `id=7 … sub=3 psub=0 …`.
+fn subscriptions(info: &str) -> Option<usize> {
+    info.split_ascii_whitespace().find_map(|field| field.strip_prefix("sub="))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_are_counted_without_patterns() {
+        let info = "id=7 addr=127.0.0.1:1 name=fred db=0 psub=9 ssub=8 sub=3 multi=-1 resp=3\n";
+        assert_eq!(subscriptions(info), Some(3));
+        assert_eq!(subscriptions("id=7"), None);
+    }
+}

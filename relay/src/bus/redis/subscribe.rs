@@ -1,0 +1,79 @@
+//! The read loop: from fred's broadcast to the outlet. It never waits on anything but the next message, since Redis
+//! closes a subscriber that falls 32 MB behind, and everything on the way there is lost with it.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use ahash::HashSet;
+use bytes::Bytes;
+use fred::types::{Message, Value};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Channel;
+use crate::bus::outlet::Outlet;
+use crate::bus::redis::probe::Hearing;
+
+/// Names remembered at a time; one more forgets all, which costs an allocation each.
+const NAMES_MAX: usize = 1 << 16;
+
+/// Hands on everything that comes until the token ends it or the client quits.
+pub(super) async fn read(
+    mut messages: Receiver<Message>,
+    outlet: Outlet,
+    hearing: Arc<Hearing>,
+    token: CancellationToken,
+) {
+    let mut ended = pin!(token.cancelled());
+    let mut names = Names::default();
+    loop {
+        let message = tokio::select! {
+            () = &mut ended => return,
+            message = messages.recv() => message,
+        };
+        match message {
+            Ok(message) => {
+                hearing.hear();
+                let channel = names.channel(&message.channel);
+                if channel == *hearing.channel() {
+                    hearing.hear_probe();
+                } else if let Some(batch) = payload(message.value) {
+                    outlet.batch(channel, batch);
+                }
+            }
+            Err(RecvError::Lagged(batches)) => outlet.lagged(batches),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// What was published, without a copy: a slice of fred's read buffer (8 KiB, or as much as the message needs), which it
+/// keeps from being freed. Batches are taken apart and dropped within milliseconds; who keeps bytes longer copies them.
+fn payload(value: Value) -> Option<Bytes> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        // fred calls a payload that happens to be UTF-8 a string.
+        Value::String(text) => Some(text.into_inner()),
+        _ => None,
+    }
+}
+
+/// Channels by name, so that a message costs no allocation for its channel. The names are copies: a slice of the read
+/// buffer would pin it.
+#[derive(Default)]
+struct Names(HashSet<Channel>);
+
+impl Names {
+    fn channel(&mut self, name: &str) -> Channel {
+        if let Some(channel) = self.0.get(name) {
+            return channel.clone();
+        }
+        if self.0.len() >= NAMES_MAX {
+            self.0.clear();
+        }
+        let channel = Channel::from_name(name);
+        self.0.insert(channel.clone());
+        channel
+    }
+}

@@ -1,0 +1,198 @@
+//! What every [`Directory`](crate::directory::Directory) does: each sentence of its documentation, as a check that any
+//! directory can be put to. A check panics where a directory does not conform.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a check is a test: it panics where a directory does not conform"
+)]
+
+use std::sync::Arc;
+
+use crate::bus::InstanceId;
+use crate::bus::conformance::eventually;
+use crate::directory::{Entry, OwnEntry, SharedDirectory};
+
+/// The directory of one instance.
+pub struct Instance {
+    /// Its directory. Nobody else holds it.
+    pub directory: SharedDirectory,
+    /// Its name.
+    pub id: InstanceId,
+    /// Ends the instance as a crash does: without a goodbye.
+    pub crash: Box<dyn FnOnce(SharedDirectory)>,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    async fn register(&self, own: OwnEntry) -> Vec<InstanceId> {
+        let mut others = self.directory.register(own).await.unwrap();
+        others.sort();
+        others
+    }
+
+    /// What it finds of an agent.
+    pub async fn find(&self, tenant: &str, agent: &str) -> Vec<Entry> {
+        let mut entries = self.directory.lookup(tenant, agent).await.unwrap();
+        entries.sort_by(|a, b| a.session.cmp(&b.session));
+        entries
+    }
+
+    fn entry(&self, own: &OwnEntry) -> Entry {
+        let (session, instance) = (own.session.clone(), self.id.clone());
+        Entry { session, instance, generation: own.generation }
+    }
+}
+
+/// A session of this tenant and agent.
+pub fn own(tenant: &str, agent: &str, session: &str, generation: u64) -> OwnEntry {
+    let [tenant, agent, session]: [Arc<str>; 3] = [tenant.into(), agent.into(), session.into()];
+    OwnEntry { tenant, agent, session, generation }
+}
+
+/// Puts a directory to every check. `join` adds an instance.
+pub async fn check(join: impl AsyncFn() -> Instance) {
+    a_session_is_found_until_it_is_unregistered(&join).await;
+    registering_names_the_other_instances(&join).await;
+    a_late_goodbye_removes_nothing(&join).await;
+    a_late_register_replaces_nothing(&join).await;
+    names_do_not_run_into_one_another(&join).await;
+    entries_die_with_their_instance(&join).await;
+    nobody_misses_a_held_wildcard(&join).await;
+    a_released_wildcard_is_forgotten(&join).await;
+}
+
+async fn a_session_is_found_until_it_is_unregistered(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let (first, second) = (own("t", "found", "s1", 1), own("t", "found", "s2", 7));
+    assert_eq!(a.find("t", "found").await, []);
+    a.register(first.clone()).await;
+    b.register(second.clone()).await;
+    for instance in [&a, &b] {
+        assert_eq!(instance.find("t", "found").await, [a.entry(&first), b.entry(&second)]);
+    }
+    a.directory.unregister(first.clone()).await.unwrap();
+    // Twice is once.
+    a.directory.unregister(first).await.unwrap();
+    for instance in [&a, &b] {
+        assert_eq!(instance.find("t", "found").await, [b.entry(&second)]);
+    }
+}
+
+async fn registering_names_the_other_instances(join: &impl AsyncFn() -> Instance) {
+    let (a, b, c) = (join().await, join().await, join().await);
+    assert_eq!(a.register(own("t", "others", "s1", 1)).await, []);
+    assert_eq!(a.register(own("t", "others", "s2", 1)).await, []);
+    assert_eq!(b.register(own("t", "others", "s3", 1)).await, std::slice::from_ref(&a.id));
+    let mut both = [a.id.clone(), b.id.clone()];
+    both.sort();
+    assert_eq!(c.register(own("t", "others", "s4", 1)).await, both);
+    // A session that moved: where it was is told, although nothing is left there.
+    assert_eq!(a.register(own("t", "moved", "s1", 1)).await, []);
+    assert_eq!(b.register(own("t", "moved", "s1", 2)).await, std::slice::from_ref(&a.id));
+    assert_eq!(c.register(own("t", "moved", "s2", 1)).await, std::slice::from_ref(&b.id));
+}
+
+async fn a_late_goodbye_removes_nothing(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let old = own("t", "goodbye", "s", 1);
+    a.register(old.clone()).await;
+    let again = own("t", "goodbye", "s", 2);
+    a.register(again.clone()).await;
+    a.directory.unregister(old.clone()).await.unwrap();
+    assert_eq!(b.find("t", "goodbye").await, [a.entry(&again)], "another generation");
+    b.directory.unregister(again.clone()).await.unwrap();
+    assert_eq!(b.find("t", "goodbye").await, [a.entry(&again)], "another instance");
+    let other = own("t", "goodbye", "s2", 2);
+    a.directory.unregister(other).await.unwrap();
+    assert_eq!(b.find("t", "goodbye").await, [a.entry(&again)], "another session");
+    let moved = own("t", "goodbye", "s", 3);
+    b.register(moved.clone()).await;
+    a.directory.unregister(again).await.unwrap();
+    assert_eq!(a.find("t", "goodbye").await, [b.entry(&moved)], "it moved");
+}
+
+async fn a_late_register_replaces_nothing(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let newer = own("t", "late", "s", 10);
+    a.register(newer.clone()).await;
+    assert_eq!(b.register(own("t", "late", "s", 9)).await, std::slice::from_ref(&a.id));
+    assert_eq!(b.find("t", "late").await, [a.entry(&newer)]);
+}
+
+async fn names_do_not_run_into_one_another(join: &impl AsyncFn() -> Instance) {
+    let a = join().await;
+    let names = [("t", "x"), ("t", "x.y"), ("t.x", "y"), ("tx", "y"), ("T", "x"), ("é", "x")];
+    for (tenant, agent) in names {
+        a.register(own(tenant, agent, &format!("s|{tenant}|{agent}"), 1)).await;
+    }
+    for (tenant, agent) in names {
+        let entry = a.entry(&own(tenant, agent, &format!("s|{tenant}|{agent}"), 1));
+        assert_eq!(a.find(tenant, agent).await, [entry]);
+    }
+}
+
+async fn entries_die_with_their_instance(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let (lives, dies) = (own("t", "death", "s1", 1), own("t", "death", "s2", 1));
+    a.register(lives.clone()).await;
+    b.register(dies.clone()).await;
+    assert_eq!(a.find("t", "death").await, [a.entry(&lives), b.entry(&dies)]);
+    // Both are known to live before one dies.
+    eventually("an agent without sessions", async || a.find("t", "nobody").await.is_empty()).await;
+    (b.crash)(b.directory);
+    eventually("the entries of the dead are gone", async || a.find("t", "death").await == [a.entry(&lives)])
+        .await;
+    let c = join().await;
+    assert_eq!(c.register(own("t", "death", "s3", 1)).await, std::slice::from_ref(&a.id));
+}
+
+async fn nobody_misses_a_held_wildcard(join: &impl AsyncFn() -> Instance) {
+    let (a, b, c) = (join().await, join().await, join().await);
+    let none = async |instance: &Instance| !instance.directory.may_have_wildcards("wild");
+    for instance in [&a, &b, &c] {
+        eventually("none is known", async || none(instance).await).await;
+    }
+    b.directory.hold_wildcards("wild").await.unwrap();
+    for instance in [&a, &b, &c] {
+        assert!(instance.directory.may_have_wildcards("wild"));
+    }
+    // A second holder, and the first goes.
+    c.directory.hold_wildcards("wild").await.unwrap();
+    b.directory.release_wildcards("wild");
+    for instance in [&a, &b, &c] {
+        assert!(instance.directory.may_have_wildcards("wild"));
+    }
+    eventually("none of another tenant", async || !a.directory.may_have_wildcards("tame")).await;
+}
+
+async fn a_released_wildcard_is_forgotten(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    a.directory.hold_wildcards("released").await.unwrap();
+    a.directory.release_wildcards("released");
+    for instance in [&a, &b] {
+        eventually("none is held", async || !instance.directory.may_have_wildcards("released")).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::memory::MemoryDirectoryHub;
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        let hub = MemoryDirectoryHub::new();
+        check(async || {
+            let id = InstanceId::random();
+            let directory = hub.join(id.clone());
+            Instance { directory, id, crash: Box::new(drop) }
+        })
+        .await;
+    }
+}

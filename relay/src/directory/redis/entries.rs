@@ -1,0 +1,86 @@
+//! Entries in Redis: a hash per agent, `r1:d:{tenant}:{agent}`, of sessions to `instance|generation`. Tenants and agents
+//! are checked names, in which `:` cannot stand.
+
+use std::sync::Arc;
+
+use crate::bus::InstanceId;
+use crate::directory::{Entry, OwnEntry};
+use crate::redis::Script;
+
+/// How long entries outlive the last word of their owner, in seconds: three refreshes.
+const LIFE_S: &str = "90";
+
+/// Enters a session unless a newer connect of it is there, and answers with what was there before.
+pub(super) static REGISTER: Script = Script::new(
+    r"
+    local before = redis.call('HGETALL', KEYS[1])
+    local newer = false
+    for i = 1, #before, 2 do
+        if before[i] == ARGV[1] then
+            local generation = tonumber(string.match(before[i + 1], '|(%d+)$'))
+            newer = generation ~= nil and generation > tonumber(ARGV[3])
+        end
+    end
+    if not newer then
+        redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. ARGV[3])
+    end
+    redis.call('EXPIRE', KEYS[1], ARGV[4])
+    return before
+    ",
+);
+
+/// Deletes a session if it is still the one that is meant.
+pub(super) static UNREGISTER: Script = Script::new(
+    r"
+    if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+        return redis.call('HDEL', KEYS[1], ARGV[1])
+    end
+    return 0
+    ",
+);
+
+/// The key of an agent.
+pub(super) fn key(tenant: &str, agent: &str) -> String {
+    format!("r1:d:{tenant}:{agent}")
+}
+
+/// The arguments of [`REGISTER`].
+pub(super) fn register_arguments<'a>(
+    own: &'a OwnEntry,
+    instance: &'a InstanceId,
+    generation: &'a str,
+) -> [&'a str; 4] {
+    [&own.session, instance.as_str(), generation, LIFE_S]
+}
+
+/// The value of a session.
+pub(super) fn value(instance: &InstanceId, generation: u64) -> String {
+    format!("{instance}|{generation}")
+}
+
+/// The entry of a field and its value, if this release can read it.
+pub(super) fn entry(session: &str, value: &str) -> Option<Entry> {
+    let (instance, generation) = value.split_once('|')?;
+    let (instance, generation) = (InstanceId::parse(instance)?, generation.parse().ok()?);
+    Some(Entry { session: Arc::from(session), instance, generation })
+}
+
+/// The entries of a hash as Redis tells it.
+pub(super) fn entries(told: &[(String, String)]) -> Vec<Entry> {
+    told.iter().filter_map(|(session, value)| entry(session, value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_as_it_was_written() {
+        let instance = InstanceId::random();
+        let read = entry("s|1", &value(&instance, u64::MAX)).unwrap();
+        assert_eq!(read, Entry { session: "s|1".into(), instance, generation: u64::MAX });
+        for unreadable in ["", "i", "i|", "i|x", "|1", "i!|1"] {
+            assert_eq!(entry("s", unreadable), None, "{unreadable}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A directory in Redis. Every key expires: what its owners do not keep up is forgotten.
+//!
+//! ```text
+//! r1:d:{tenant}:{agent}  hash of sessions to instance|generation   90 s, kept up every 30 s
+//! r1:leases              hash of instances to their lapse          120 s, kept up every second
+//! r1:w:{tenant}          since when somebody holds wildcards       10 s, kept up every 3 s
+//! ```
+//!
+//! What this instance wishes is kept here ([`own`], [`wildcards`]) and carried out again by [`upkeep`].
+
+mod entries;
+mod leases;
+mod own;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod wildcards;
+
+use std::sync::Arc;
+
+use fred::interfaces::HashesInterface as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+use crate::bus::InstanceId;
+use crate::directory::{Directory, DirectoryError, Entry, OwnEntry};
+use crate::redis::{Commands, Question, Redis};
+
+use leases::Leases;
+use own::Own;
+use upkeep::Upkeep;
+use wildcards::Wildcards;
+
+/// The directory of one instance.
+#[derive(Debug)]
+pub struct RedisDirectory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    commands: Commands,
+    leases: Leases,
+    own: Own,
+    wildcards: Arc<Wildcards>,
+    upkeep: Upkeep,
+}
+
+impl RedisDirectory {
+    /// The directory of `instance`, which lives from here on, until the token of `redis` ends it. While Redis cannot be
+    /// reached it answers that it is away, and tries on.
+    pub async fn join(redis: &Redis, instance: &InstanceId) -> Arc<RedisDirectory> {
+        let (tracker, token) = (redis.tracker(), redis.token());
+        let (wildcards, asked) = Wildcards::new();
+        let inner = Arc::new(Inner {
+            commands: redis.commands().clone(),
+            leases: Leases::new(instance.clone()),
+            own: Own::default(),
+            wildcards: Arc::new(wildcards),
+            upkeep: Upkeep::default(),
+        });
+        // The lease before any entry: an instance that enters something and dies at once is known to have lived.
+        let held = upkeep::first_beat(&inner).await;
+        tracker.spawn(upkeep::beat(inner.clone(), held, token.clone()));
+        tracker.spawn(upkeep::refresh(inner.clone(), token.clone()));
+        let (wildcards, commands) = (inner.wildcards.clone(), inner.commands.clone());
+        tracker.spawn(wildcards.ask(instance.clone(), commands, asked, token.clone()));
+        Arc::new(RedisDirectory(inner))
+    }
+
+    /// How often everything was entered again because Redis may have lost it.
+    pub fn restored(&self) -> u64 {
+        self.0.upkeep.restored()
+    }
+}
+
+impl Inner {
+    /// Enters a session, and tells what the agent had before.
+    async fn enter(&self, question: &Question, own: &OwnEntry) -> Result<Vec<Entry>, DirectoryError> {
+        let key = entries::key(&own.tenant, &own.agent);
+        let generation = own.generation.to_string();
+        let arguments = entries::register_arguments(own, self.leases.own(), &generation);
+        let before: Vec<String> =
+            entries::REGISTER.run(question, &key, &arguments).await.map_err(|_| DirectoryError)?;
+        if !self.own.wishes(own) {
+            // Taken back while it was on its way, which may have been later than the goodbye.
+            self.delete(question, own).await?;
+        }
+        let before = before.chunks_exact(2).filter_map(|field| entries::entry(&field[0], &field[1]));
+        Ok(self.living(question, &key, before.collect()).await)
+    }
+
+    /// Deletes a session of this instance.
+    async fn delete(&self, question: &Question, own: &OwnEntry) -> Result<(), DirectoryError> {
+        let value = entries::value(self.leases.own(), own.generation);
+        let key = entries::key(&own.tenant, &own.agent);
+        let deleted = entries::UNREGISTER.run::<()>(question, &key, &[&own.session, &value]).await;
+        deleted.map_err(|_| DirectoryError)
+    }
+
+    /// The entries whose instance lives. Those of the dead are deleted on the way.
+    async fn living(&self, question: &Question, key: &str, entries: Vec<Entry>) -> Vec<Entry> {
+        let (living, dead): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| self.leases.alive(&entry.instance));
+        for Entry { session, instance, generation } in dead {
+            let value = entries::value(&instance, generation);
+            // If this fails the next who looks tries again.
+            entries::UNREGISTER.run::<()>(question, key, &[&session, &value]).await.ok();
+        }
+        living
+    }
+}
+
+impl Directory for RedisDirectory {
+    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>> {
+        let inner = self.0.clone();
+        inner.own.wish(&own);
+        async move {
+            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let before = inner.enter(&question, &own).await?;
+            let mut others: Vec<_> = before.into_iter().map(|entry| entry.instance).collect();
+            others.retain(|instance| instance != inner.leases.own());
+            others.sort_unstable();
+            others.dedup();
+            Ok(others)
+        }
+        .boxed()
+    }
+
+    fn unregister(&self, own: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>> {
+        let inner = self.0.clone();
+        inner.own.take_back(&own);
+        async move {
+            let deleted = match inner.commands.begin() {
+                Ok(question) => inner.delete(&question, &own).await,
+                Err(_) => Err(DirectoryError),
+            };
+            if deleted.is_err() {
+                inner.own.owe_goodbye(own);
+            }
+            deleted
+        }
+        .boxed()
+    }
+
+    fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
+        let (inner, key) = (self.0.clone(), entries::key(tenant, agent));
+        async move {
+            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let told: Vec<(String, String)> =
+                question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
+            Ok(inner.living(&question, &key, entries::entries(&told)).await)
+        }
+        .boxed()
+    }
+
+    fn may_have_wildcards(&self, tenant: &str) -> bool {
+        self.0.wildcards.may_be_held(tenant)
+    }
+
+    fn hold_wildcards(&self, tenant: &str) -> BoxFuture<'static, Result<(), DirectoryError>> {
+        let (inner, tenant) = (self.0.clone(), Arc::<str>::from(tenant));
+        inner.wildcards.wish(&tenant);
+        async move {
+            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let wait = wildcards::hold(&question, &tenant).await.map_err(|_| DirectoryError)?;
+            drop(question);
+            tokio::time::sleep(wait).await;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn release_wildcards(&self, tenant: &str) {
+        self.0.wildcards.release(tenant);
+    }
+}

@@ -1,0 +1,101 @@
+//! The sessions of this instance: what Redis is to hold of them, whatever it forgets.
+
+use std::sync::Arc;
+
+use ahash::HashMap;
+use parking_lot::Mutex;
+
+use crate::directory::OwnEntry;
+
+/// Goodbyes kept while Redis is away; what is over is left to expire.
+const GOODBYES_MAX: usize = 10_000;
+
+/// Bound: the sessions of this instance, which are bounded where connections are let in.
+#[derive(Debug, Default)]
+pub(super) struct Own(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    generations: HashMap<Key, u64>,
+    goodbyes: Vec<OwnEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    tenant: Arc<str>,
+    agent: Arc<str>,
+    session: Arc<str>,
+}
+
+impl Key {
+    fn of(own: &OwnEntry) -> Key {
+        let OwnEntry { tenant, agent, session, .. } = own.clone();
+        Key { tenant, agent, session }
+    }
+
+    fn at(self, generation: u64) -> OwnEntry {
+        let Key { tenant, agent, session } = self;
+        OwnEntry { tenant, agent, session, generation }
+    }
+}
+
+impl Own {
+    /// Wishes for an entry; of two generations the newer counts.
+    pub(super) fn wish(&self, own: &OwnEntry) {
+        let mut state = self.0.lock();
+        let generation = state.generations.entry(Key::of(own)).or_default();
+        *generation = own.generation.max(*generation);
+    }
+
+    /// Takes the wish for this generation back.
+    pub(super) fn take_back(&self, own: &OwnEntry) {
+        let mut state = self.0.lock();
+        let session = Key::of(own);
+        if state.generations.get(&session) == Some(&own.generation) {
+            state.generations.remove(&session);
+        }
+    }
+
+    /// Whether this very entry is wished.
+    pub(super) fn wishes(&self, own: &OwnEntry) -> bool {
+        self.0.lock().generations.get(&Key::of(own)) == Some(&own.generation)
+    }
+
+    /// Everything that is wished.
+    pub(super) fn all(&self) -> Vec<OwnEntry> {
+        let state = self.0.lock();
+        state.generations.iter().map(|(session, generation)| session.clone().at(*generation)).collect()
+    }
+
+    /// Redis could not be told of a goodbye; it is told later.
+    pub(super) fn owe_goodbye(&self, own: OwnEntry) {
+        let mut state = self.0.lock();
+        if state.goodbyes.len() < GOODBYES_MAX {
+            state.goodbyes.push(own);
+        }
+    }
+
+    /// The goodbyes that Redis was not told of.
+    pub(super) fn goodbyes(&self) -> Vec<OwnEntry> {
+        std::mem::take(&mut self.0.lock().goodbyes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::conformance::own;
+
+    #[test]
+    fn the_newest_generation_is_wished_and_only_it_is_taken_back() {
+        let all = Own::default();
+        let (old, new) = (own("t", "a", "s", 1), own("t", "a", "s", 2));
+        all.wish(&new);
+        all.wish(&old);
+        assert!(all.wishes(&new) && !all.wishes(&old));
+        all.take_back(&old);
+        assert_eq!(all.all(), std::slice::from_ref(&new));
+        all.take_back(&new);
+        assert_eq!(all.all(), []);
+    }
+}

@@ -1,0 +1,134 @@
+//! The directory over a real Redis: that it conforms, and that what is wished outlives what Redis forgets.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::InstanceId;
+use crate::bus::conformance::eventually;
+use crate::directory::DirectoryError;
+use crate::directory::conformance::{self, Instance, own};
+use crate::directory::redis::RedisDirectory;
+use crate::redis::Redis;
+use crate::redis::test_server::TestServer;
+
+async fn join(server: &TestServer) -> Instance {
+    let token = CancellationToken::new();
+    let redis = Redis::open(&server.url(), TaskTracker::new(), token.clone()).await.unwrap();
+    let id = InstanceId::random();
+    let directory = RedisDirectory::join(&redis, &id).await;
+    let crash = Box::new(move |_| token.cancel());
+    Instance { directory, id, crash }
+}
+
+/// Every key with its time to live.
+async fn keys(server: &TestServer) -> Vec<(String, i64)> {
+    let script = "local all = redis.call('KEYS', '*') local told = '' \
+        for _, key in ipairs(all) do told = told .. key .. ' ' .. redis.call('TTL', key) .. ' ' end return told";
+    let told = server.say(&format!("EVAL \"{script}\" 0")).await;
+    let words: Vec<_> = told.split_ascii_whitespace().skip(1).collect();
+    words.chunks_exact(2).map(|key| (key[0].to_owned(), key[1].parse().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn redis_conforms() {
+    let server = TestServer::start().await;
+    conformance::check(async || join(&server).await).await;
+    let keys = keys(&server).await;
+    assert!(keys.iter().any(|(key, _)| key.starts_with("r1:d:t:")), "{keys:?}");
+    assert!(keys.iter().any(|(key, _)| key == "r1:leases"), "{keys:?}");
+    for (key, seconds) in &keys {
+        assert!((0..=120).contains(seconds), "no key without an expiry: {key} {seconds}");
+    }
+}
+
+#[tokio::test]
+async fn the_entries_of_the_dead_are_deleted_when_somebody_looks() {
+    let server = TestServer::start().await;
+    let (a, b) = (join(&server).await, join(&server).await);
+    a.directory.register(own("t", "x", "s1", 1)).await.unwrap();
+    b.directory.register(own("t", "x", "s2", 1)).await.unwrap();
+    eventually("both live", async || server.say("HLEN r1:leases").await == ":2\r\n").await;
+    (b.crash)(b.directory);
+    eventually("one is found", async || a.find("t", "x").await.len() == 1).await;
+    assert_eq!(server.say("HLEN r1:d:t:x").await, ":1\r\n");
+}
+
+#[tokio::test]
+async fn what_redis_forgets_is_entered_again_and_nobody_is_taken_for_dead() {
+    let server = TestServer::start().await;
+    let (a, b) = (join(&server).await, join(&server).await);
+    for n in 0..500 {
+        let (first, second) = (own("t", &format!("a{n}"), "s1", 3), own("t", &format!("a{n}"), "s2", 5));
+        a.directory.register(first).await.unwrap();
+        b.directory.register(second).await.unwrap();
+    }
+    b.directory.hold_wildcards("t").await.unwrap();
+    eventually("both live", async || server.say("HLEN r1:leases").await == ":2\r\n").await;
+    eventually("nothing else is known", async || !a.directory.may_have_wildcards("tame")).await;
+
+    server.say("FLUSHALL").await;
+    let flushed = Instant::now();
+    eventually("all are entered again", async || {
+        assert!(a.directory.may_have_wildcards("t"), "none is believed while it is not known");
+        let mut found = 0;
+        for n in 0..500 {
+            found += a.find("t", &format!("a{n}")).await.len();
+        }
+        found == 1000
+    })
+    .await;
+    let restored = flushed.elapsed();
+    assert!(restored < Duration::from_secs(3), "{restored:?}");
+    eventually("none is believed again where there is none", async || {
+        assert!(a.directory.may_have_wildcards("t"));
+        assert_eq!(a.find("t", "a7").await.len(), 2, "nobody is taken for dead");
+        !a.directory.may_have_wildcards("tame")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_and_restarted_empty_it_holds_everything_again() {
+    let mut server = TestServer::start().await;
+    let (a, b) = (join(&server).await, join(&server).await);
+    a.directory.register(own("t", "x", "s1", 1)).await.unwrap();
+    b.directory.register(own("t", "x", "s2", 1)).await.unwrap();
+    eventually("both live", async || server.say("HLEN r1:leases").await == ":2\r\n").await;
+    server.kill();
+    eventually("the loss is noticed", async || a.directory.lookup("t", "x").await.is_err()).await;
+    let asked = Instant::now();
+    assert_eq!(a.directory.register(own("t", "x", "s3", 1)).await, Err(DirectoryError));
+    assert_eq!(a.directory.unregister(own("t", "x", "s1", 1)).await, Err(DirectoryError));
+    assert_eq!(a.directory.hold_wildcards("t").await, Err(DirectoryError));
+    assert!(asked.elapsed() < Duration::from_millis(50), "while Redis is away answers come at once");
+
+    server.restart().await;
+    let restarted = Instant::now();
+    eventually("wishes are carried out, and what was taken back is not", async || {
+        let Ok(mut found) = b.directory.lookup("t", "x").await else { return false };
+        found.sort_by(|a, b| a.session.cmp(&b.session));
+        found.iter().map(|entry| &*entry.session).eq(["s2", "s3"])
+    })
+    .await;
+    let restored = restarted.elapsed();
+    assert!(restored < Duration::from_secs(5), "{restored:?}");
+    eventually("the wildcard is held", async || server.say("EXISTS r1:w:t").await == ":1\r\n").await;
+}
+
+#[tokio::test]
+async fn a_goodbye_that_redis_did_not_hear_is_said_again() {
+    let server = TestServer::start().await;
+    let (a, b) = (join(&server).await, join(&server).await);
+    let leaves = own("t", "x", "s", 1);
+    a.directory.register(leaves.clone()).await.unwrap();
+    server.pause();
+    eventually("the silence is noticed", async || a.directory.lookup("t", "x").await.is_err()).await;
+    let asked = Instant::now();
+    assert_eq!(a.directory.unregister(leaves).await, Err(DirectoryError));
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    server.resume();
+    eventually("it is gone", async || b.directory.lookup("t", "x").await == Ok(vec![])).await;
+}

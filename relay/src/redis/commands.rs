@@ -1,0 +1,121 @@
+//! Asking Redis: the client for commands, and scripts.
+//!
+//! Bound: [`UNDER_WAY_MAX`] questions under way at a time. One more is refused, as everything is while Redis is away.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fred::clients::{Client, WithOptions};
+use fred::error::Error;
+use fred::interfaces::LuaInterface as _;
+use fred::types::FromValue;
+use fred::util::sha1_hash;
+
+use crate::redis::Link;
+
+/// Questions under way at a time: what Redis answers in some 100 ms here, and with what waits inside fred until it is
+/// found hung (3 s of this) still far below the bound at which fred miscounts.
+const UNDER_WAY_MAX: usize = 1 << 15;
+
+/// Hands out questions to Redis. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Commands {
+    client: WithOptions<Client>,
+    link: Arc<Link>,
+    under_way: Arc<AtomicUsize>,
+}
+
+/// Redis is away, or too many questions are under way: nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+impl Commands {
+    /// Questions by this client, whose state `link` knows.
+    pub(crate) fn new(client: WithOptions<Client>, link: Arc<Link>) -> Commands {
+        Commands { client, link, under_way: Arc::default() }
+    }
+
+    /// Leave to ask one question, or as many as are asked after one another.
+    pub(crate) fn begin(&self) -> Result<Question, Refused> {
+        let question = self.begin_beat()?;
+        // Counted before it is compared, and counted out when it is dropped.
+        if self.under_way.load(Ordering::Relaxed) <= UNDER_WAY_MAX { Ok(question) } else { Err(Refused) }
+    }
+
+    /// Leave to ask what tells life from death, however much is under way.
+    pub(crate) fn begin_beat(&self) -> Result<Question, Refused> {
+        if !self.link.reachable() {
+            return Err(Refused);
+        }
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Question { client: self.client.clone(), under_way: self.under_way.clone() })
+    }
+
+    /// The state of the connection.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        f.debug_struct("Commands")
+            .field("link", &self.link)
+            .field("under_way", &under_way)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A question that counts as under way until it is dropped.
+pub(crate) struct Question {
+    client: WithOptions<Client>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Deref for Question {
+    type Target = WithOptions<Client>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.client
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A script that Redis keeps under its hash, and that is sent whole when Redis does not know it, as after a restart.
+#[derive(Debug)]
+pub(crate) struct Script {
+    text: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    /// The script of this text.
+    pub(crate) const fn new(text: &'static str) -> Script {
+        Script { text, hash: OnceLock::new() }
+    }
+
+    /// Runs it on one key.
+    pub(crate) async fn run<R: FromValue>(
+        &self,
+        question: &Question,
+        key: &str,
+        arguments: &[&str],
+    ) -> Result<R, Error> {
+        let hash = self.hash.get_or_init(|| sha1_hash(self.text)).as_str();
+        match question.evalsha(hash, key, arguments.to_vec()).await {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                question.eval(self.text, key, arguments.to_vec()).await
+            }
+            answer => answer,
+        }
+    }
+}

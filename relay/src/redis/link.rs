@@ -1,0 +1,133 @@
+//! Whether Redis answers commands. Found out by asking it each second, and believed at once when the connection breaks.
+//!
+//! fred alone does not say: its state stays "connected" from the loss of a connection to the first attempt at a new one,
+//! and while a server hangs.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use fred::clients::{Client, WithOptions};
+use fred::interfaces::{ClientLike as _, EventInterface as _};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::redis::options;
+
+/// How often Redis is asked.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// After so many unanswered questions the connection itself is not trusted: three, so that a slow command of somebody
+/// else's does not cost a reconnection.
+const SILENCES_MAX: u32 = 3;
+
+/// The state of the connection for commands.
+pub(crate) struct Link {
+    client: WithOptions<Client>,
+    reachable: AtomicBool,
+    connects: AtomicU64,
+    silences: AtomicU32,
+    /// Raised each time Redis answers on a connection that is new.
+    up: watch::Sender<u64>,
+}
+
+impl Link {
+    /// The link of a client whose commands wait for a connection, so that a question asked while it reconnects is
+    /// answered on the next one.
+    pub(crate) fn new(client: WithOptions<Client>) -> Link {
+        let (reachable, connects, silences) = Default::default();
+        Link { client, reachable, connects, silences, up: watch::Sender::new(0) }
+    }
+
+    /// Whether Redis answered the last question.
+    pub(crate) fn reachable(&self) -> bool {
+        self.reachable.load(Ordering::Acquire)
+    }
+
+    /// How often a connection was made.
+    pub(crate) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+
+    /// Changes each time Redis answers on a new connection.
+    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+        self.up.subscribe()
+    }
+
+    /// Waits for a first answer.
+    pub(crate) async fn up(&self) {
+        // The sender lives as long as `self`.
+        drop(self.up.subscribe().wait_for(|connection| *connection > 0).await);
+    }
+
+    /// Keeps asking until the token ends it. To be called before the client connects; listens from the call on.
+    pub(crate) fn watch(self: Arc<Self>, token: CancellationToken) -> impl Future<Output = ()> + Send {
+        let (mut errors, mut connects) = (self.client.error_rx(), self.client.reconnect_rx());
+        async move {
+            let mut pause = Duration::ZERO;
+            loop {
+                tokio::select! {
+                    // Errors before connections: an error that waits is older than the connection that followed it.
+                    biased;
+                    () = token.cancelled() => return,
+                    error = errors.recv() => {
+                        if matches!(error, Err(RecvError::Closed)) { return }
+                        self.down("connection lost");
+                    }
+                    connect = connects.recv() => {
+                        if matches!(connect, Err(RecvError::Closed)) { return }
+                        self.connects.fetch_add(1, Ordering::Relaxed);
+                        pause = Duration::ZERO;
+                    }
+                    answered = self.ask(pause) => {
+                        pause = BEAT;
+                        self.hear(answered).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, pause: Duration) -> bool {
+        tokio::time::sleep(pause).await;
+        self.client.ping::<()>(None).await.is_ok()
+    }
+
+    async fn hear(&self, answered: bool) {
+        if answered {
+            self.silences.store(0, Ordering::Relaxed);
+            let connects = self.connects();
+            if !self.reachable.swap(true, Ordering::AcqRel) {
+                tracing::info!("Redis answers");
+            }
+            self.up.send_if_modified(|connection| std::mem::replace(connection, connects) != connects);
+            return;
+        }
+        self.down("no answer");
+        if self.client.is_connected() && self.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES_MAX {
+            self.silences.store(0, Ordering::Relaxed);
+            tracing::warn!("Redis is silent on a connection; making another");
+            // Answered when it is made, which may be never: whether it is shows in the next questions.
+            let remade = self.client.force_reconnection();
+            drop(tokio::time::timeout(options::COMMAND_TIMEOUT, remade).await);
+        }
+    }
+
+    fn down(&self, reason: &'static str) {
+        if self.reachable.swap(false, Ordering::AcqRel) {
+            tracing::warn!(reason, "Redis is away");
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("reachable", &self.reachable())
+            .field("connects", &self.connects())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! Connections to Redis, as the bus and the directory share them: one client for everything that is asked and answered,
+//! further ones for what must have a connection of its own.
+//!
+//! Invariant: whoever asks gets an answer in about [`options::COMMAND_TIMEOUT`], at once while Redis is away.
+
+mod commands;
+mod link;
+mod options;
+#[cfg(test)]
+pub(crate) mod swallowing_proxy;
+#[cfg(test)]
+pub(crate) mod test_server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::{Client, WithOptions};
+use fred::interfaces::ClientLike as _;
+use fred::types::config::Config;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use commands::{Commands, Question, Script};
+pub(crate) use link::Link;
+pub(crate) use options::COMMAND_TIMEOUT;
+
+use options::Purpose;
+
+/// How long [`Redis::open`] waits for a first answer before it goes on without.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+
+/// How long a client may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A Redis that bus and directory work with.
+#[derive(Debug)]
+pub struct Redis {
+    server: Config,
+    commands: Commands,
+    tracker: TaskTracker,
+    token: CancellationToken,
+}
+
+impl Redis {
+    /// Opens the Redis of `url`. What is wrong with the URL is an error; that Redis does not answer yet is not, the
+    /// connection is then tried for until `token` ends it.
+    pub async fn open(
+        url: &str,
+        tracker: TaskTracker,
+        token: CancellationToken,
+    ) -> Result<Redis, RedisError> {
+        let server = options::server(url)?;
+        let client = options::client(&server, Purpose::Commands);
+        let link = Arc::new(Link::new(client.with_options(&options::at_most_once())));
+        let commands = Commands::new(client.with_options(&options::at_most_once_at_once()), link.clone());
+        let watch = link.clone().watch(token.clone());
+        tracker.spawn(watch);
+        let redis = Redis { server, commands, tracker, token };
+        redis.keep(client);
+        if tokio::time::timeout(FIRST_ANSWER, link.up()).await.is_err() {
+            tracing::warn!("Redis does not answer; trying on");
+        }
+        Ok(redis)
+    }
+
+    /// Whether Redis answers.
+    pub fn reachable(&self) -> bool {
+        self.commands.link().reachable()
+    }
+
+    /// How often the connection for commands came back after it was lost.
+    pub fn reconnects(&self) -> u64 {
+        self.commands.link().connects().saturating_sub(1)
+    }
+
+    /// The client for what is asked and answered.
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    /// A further client with a connection of its own, not connected before [`Redis::keep`].
+    pub(crate) fn subscriber(&self) -> WithOptions<Client> {
+        options::client(&self.server, Purpose::Subscriber).with_options(&options::at_most_once())
+    }
+
+    /// Connects a client and keeps it connected until the token ends it.
+    pub(crate) fn keep(&self, client: Client) {
+        let mut connection = client.connect();
+        let token = self.token.clone();
+        self.tracker.spawn(async move {
+            token.cancelled().await;
+            let goodbye = async {
+                // The answer does not matter: without one the task is stopped.
+                drop(client.quit().await);
+                drop((&mut connection).await);
+            };
+            if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
+                connection.abort();
+            }
+        });
+    }
+
+    /// Where tasks of this Redis are spawned.
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// What ends them.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+/// Why a Redis cannot be worked with. None of these shows the URL, which may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RedisError {
+    /// It is no URL of a Redis.
+    #[error("not a URL of the form redis://[user:password@]host[:port][/database]")]
+    Url,
+    /// Another scheme.
+    #[error("only redis:// is supported")]
+    Scheme,
+}

@@ -1,0 +1,131 @@
+//! The options every client of Redis is built with, in one place: each line that differs from fred's own default says
+//! what that default does.
+
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::types::RespVersion;
+use fred::types::config::{Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig};
+use socket2_of_fred::TcpKeepalive;
+
+use crate::redis::RedisError;
+
+/// How long a command may take. By default fred waits for ever: eight seconds of a stopped Redis were eight seconds
+/// without an answer or an error.
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long connecting may take, and then its handshake. By default ten seconds each, which a Redis that accepts and
+/// says nothing would cost at every attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the kernel may wait for a sign that what was written arrived. It ends a write to a full socket, in which fred
+/// neither reads nor obeys.
+const USER_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A silent connection is asked for a sign of life after this, then each second, and given up at the third silence.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+
+/// Messages that may wait between the socket and the read loop. By default 32, and what is over is lost.
+const SUBSCRIBER_BROADCAST: usize = 8192;
+
+/// Commands that may wait inside fred. [`Commands::begin`](crate::redis::Commands::begin) keeps far below it, since fred
+/// miscounts once this is reached: every refusal leaves its counter of queued commands one too high, so that it believes
+/// more will follow and flushes each 200 commands only. By default there is no bound.
+const COMMANDS_QUEUED_MAX: usize = 1 << 18;
+
+/// What a client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Publishing, and everything else that is asked and answered.
+    Commands,
+    /// Receiving what is published.
+    Subscriber,
+}
+
+/// The server that `url` names. Only what this build can keep is accepted: without its TLS feature fred connects to
+/// `rediss://` in plain text.
+pub(crate) fn server(url: &str) -> Result<Config, RedisError> {
+    if !url.starts_with("redis://") {
+        return Err(RedisError::Scheme);
+    }
+    let mut config = Config::from_url_centralized(url).map_err(|_| RedisError::Url)?;
+    // By default the first failed attempt to connect is the last.
+    config.fail_fast = false;
+    // By default RESP2, in which a subscribed connection cannot be asked what it is subscribed to.
+    config.version = RespVersion::RESP3;
+    Ok(config)
+}
+
+/// A client of that server that is not connected yet. For Sentinel and Cluster only `server` differs.
+pub(crate) fn client(server: &Config, purpose: Purpose) -> Client {
+    let performance = PerformanceConfig {
+        default_command_timeout: COMMAND_TIMEOUT,
+        broadcast_channel_capacity: match purpose {
+            Purpose::Commands => 32,
+            Purpose::Subscriber => SUBSCRIBER_BROADCAST,
+        },
+        ..PerformanceConfig::default()
+    };
+    Client::new(server.clone(), Some(performance), Some(connection()), Some(reconnecting()))
+}
+
+/// What every command is sent with.
+pub(crate) fn at_most_once() -> Options {
+    // By default a command that was cut off is sent again, up to three times: a publish would arrive twice.
+    Options { max_attempts: Some(1), timeout: Some(COMMAND_TIMEOUT), ..Options::default() }
+}
+
+/// The same, but refused at once while there is no connection, instead of waiting for one.
+pub(crate) fn at_most_once_at_once() -> Options {
+    Options { fail_fast: true, ..at_most_once() }
+}
+
+fn connection() -> ConnectionConfig {
+    ConnectionConfig {
+        connection_timeout: CONNECT_TIMEOUT,
+        internal_command_timeout: CONNECT_TIMEOUT,
+        max_command_attempts: 1,
+        max_command_buffer_len: COMMANDS_QUEUED_MAX,
+        // Shown by CLIENT LIST.
+        auto_client_setname: true,
+        tcp: TcpConfig {
+            // By default Nagle's algorithm holds small commands back.
+            nodelay: Some(true),
+            keepalive: Some(
+                TcpKeepalive::new()
+                    .with_time(KEEPALIVE_IDLE)
+                    .with_interval(Duration::from_secs(1))
+                    .with_retries(3),
+            ),
+            user_timeout: Some(USER_TIMEOUT),
+            ..TcpConfig::default()
+        },
+        // `unresponsive` stays off. It measures from the last command written, so that a hung server is never noticed
+        // while commands keep being written, be they heartbeats. `Link` and `Probe` measure from the last answer.
+        ..ConnectionConfig::default()
+    }
+}
+
+/// By default fred does not reconnect at all, and goes on saying that it is connected. Without a bound on attempts; at
+/// first nearly at once, then doubling up to a second, the first steps jittered so that instances spread out.
+fn reconnecting() -> ReconnectPolicy {
+    let mut policy = ReconnectPolicy::new_exponential(0, 25, 1_000, 2);
+    policy.set_jitter(100);
+    policy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_can_be_kept_is_accepted() {
+        assert!(server("redis://127.0.0.1:6379/0").is_ok());
+        assert!(server("redis://user:secret@redis.internal").is_ok());
+        for url in ["rediss://redis.internal", "redis-cluster://a:1", "redis-sentinel://a:1", "http://a", ""]
+        {
+            assert_eq!(server(url).err(), Some(RedisError::Scheme), "{url}");
+        }
+        assert_eq!(server("redis://").err(), Some(RedisError::Url));
+    }
+}

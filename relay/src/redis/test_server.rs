@@ -1,0 +1,107 @@
+//! A real Redis for tests: started on a free loopback port without persistence, stopped by its process id.
+//!
+//! The program is the one `RELAY_TEST_REDIS_SERVER` names, else `redis-server` on the path.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::bus::conformance::eventually;
+
+/// Runs until it is dropped.
+pub(crate) struct TestServer {
+    port: u16,
+    folder: TempDir,
+    process: Option<Child>,
+}
+
+impl TestServer {
+    /// A server that answers.
+    pub(crate) async fn start() -> TestServer {
+        let mut server = TestServer::absent();
+        server.restart().await;
+        server
+    }
+
+    /// The address of a server that does not run yet.
+    pub(crate) fn absent() -> TestServer {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        TestServer { port, folder: TempDir::new().unwrap(), process: None }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it, empty.
+    pub(crate) async fn restart(&mut self) {
+        let program = std::env::var_os("RELAY_TEST_REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let process = Command::new(&program)
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; apt-get install redis-server", program.display()));
+        self.process = Some(process);
+        eventually("Redis answers", async || {
+            self.try_say("PING").await.is_ok_and(|said| said == "+PONG\r\n")
+        })
+        .await;
+    }
+
+    /// Ends it at once, as by the loss of its machine.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Holds it still: it keeps its connections and answers nobody.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("a server that runs");
+        kill_process(Pid::from_child(process), signal).unwrap();
+    }
+
+    /// What it answers to a command that is written as one line.
+    pub(crate) async fn say(&self, command: &str) -> String {
+        self.try_say(command).await.unwrap()
+    }
+
+    async fn try_say(&self, command: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
+        let mut said = String::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut said)).await??;
+        // What it said to QUIT.
+        Ok(said.strip_suffix("+OK\r\n").unwrap_or(&said).to_owned())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.resume();
+            self.kill();
+        }
+    }
+}
