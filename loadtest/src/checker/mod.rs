@@ -10,6 +10,9 @@ pub mod ranges;
 pub mod tally;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use inbox::{Arrival, Inbox};
 pub use ledger::{Ledger, Outcome};
 pub use tally::Tally;

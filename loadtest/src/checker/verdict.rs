@@ -77,7 +77,7 @@ fn compare(tally: &mut Tally, sender: u32, to: Destination, flow: &SentFlow, rec
     tally.failed_but_arrived += flow.failed.in_common(&arrivals.seen);
     tally.unverified += arrivals.seen.forgotten();
     // What is behind the last send was never sent.
-    tally.misdelivered += arrivals.seen.iter().filter(|range| range.1 > flow.sent).count() as u64;
+    tally.misdelivered += within(&arrivals.seen, (flow.sent + 1, u64::MAX - 1));
     let mut excused = 0;
     let excused_to = if recipient.ended.is_some() { u64::MAX } else { arrivals.excused_to() };
     for (first, last) in in_none(flow.sent, &[&arrivals.seen, &flow.failed, &flow.unknown]) {

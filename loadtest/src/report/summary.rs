@@ -40,22 +40,23 @@ impl Report {
         for (spec, floor) in &self.floor {
             row(&format!("floor {spec}"), floor.words());
         }
-        row("promises", self.promises());
+        if self.turns > 0 {
+            row("promises", self.promises());
+        }
         format!("{}\n{text}", self.title())
     }
 
     fn title(&self) -> String {
         let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s"));
         let depth = self.depth.map_or(String::new(), |depth| format!(", depth {depth}"));
-        format!(
-            "{}: {} agents, {} relays, {} bytes{rate}{depth}, {} × {:.1} s",
-            self.scenario,
-            self.agents,
-            self.instances,
-            self.payload,
-            self.turns,
-            self.duration_s / f64::from(u32::try_from(self.turns.max(1)).unwrap_or(1)),
-        )
+        let relays = match (self.turns, self.instances) {
+            (0, _) => "no relay".to_owned(),
+            (_, 1) => "1 relay".to_owned(),
+            (_, count) => format!("{count} relays"),
+        };
+        let seconds = format!("{:.1} s in {} turns", self.duration_s, self.turns);
+        let Report { scenario, agents, payload, .. } = self;
+        format!("{scenario}: {agents} agents, {relays}, {payload} bytes{rate}{depth}, {seconds}")
     }
 
     fn cpu_words(&self) -> String {

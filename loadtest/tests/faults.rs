@@ -1,0 +1,141 @@
+//! The checker's proof: each way in which a relay can break its promises is found, and none where it keeps them.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
+mod fake_relay;
+
+use clap::Parser;
+use futures_util::future::join_all;
+use relay_loadtest::cli::{Cli, Command};
+use relay_loadtest::report::Report;
+use relay_loadtest::run::run;
+use tokio::join;
+
+use crate::fake_relay::fault::{Fault, Wrong};
+use crate::fake_relay::{SECRET, start};
+
+/// Runs a scenario briefly against a relay that does this wrong.
+async fn run_with(fault: Fault, arguments: &str) -> Report {
+    let url = start(fault).await;
+    let brief = "--agents 4 --duration 0.3 --warm-up 0 --grace 0.5 --payload 100";
+    let line = format!("relay-loadtest run {arguments} --url {url} --hmac-secret {SECRET} {brief}");
+    let Command::Run(args) = Cli::parse_from(line.split(' ')).command else { panic!("`run`") };
+    run(*args).await.expect("a run")
+}
+
+/// What was broken by a relay that does this wrong to every 50th message of a busy run with all receipts.
+async fn broken_by(wrong: Wrong) -> (Vec<&'static str>, Report) {
+    let report = run_with(Fault::every(50, wrong), "direct --depth 4 --receipt all").await;
+    assert!(report.tally.sent > 100, "{:?}", report.tally);
+    (report.broken.keys().copied().collect(), report)
+}
+
+#[tokio::test]
+async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
+    let runs = [
+        "direct --depth 4",
+        "direct --depth 4 --receipt all --encoding mixed --batch 4 --tenants 2",
+        "direct --rate 400 --receipt none --encoding msgpack",
+        "request-reply --depth 2 --receipt all --encoding mixed",
+        "request-reply --rate 200",
+        "fan-out --publishers 2 --depth 8 --receipt all",
+        "fan-out --rate 300 --tenants 2 --publishers 2",
+        "idle --after-message 2000 --tenants 2",
+    ];
+    let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
+    for (report, arguments) in reports.into_iter().zip(runs) {
+        assert!(report.is_kept(), "{arguments}: {:?}", report.broken);
+        let tally = &report.tally;
+        let recipients = match (report.scenario, arguments.contains("--tenants 2")) {
+            ("fan-out", true) => 2,
+            ("fan-out", false) => 4,
+            _ => 1,
+        };
+        assert!(tally.sent >= 4, "{arguments}: {tally:?}");
+        assert_eq!((tally.delivered, tally.accepted), (tally.sent * recipients, tally.sent), "{arguments}");
+        assert!(report.latency_ms.max > 0.0 && report.latency_ms.max < 1_000.0, "{arguments}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_vanishes_is_lost_whatever_was_said_of_it() {
+    let (nothing, queued) = join!(broken_by(Wrong::Drop), broken_by(Wrong::LieQueued));
+    for (broken, report) in [nothing, queued] {
+        assert_eq!((broken, report.tally.queued_but_lost), (vec!["lost"], report.tally.lost));
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_is_declared_is_no_breach_and_an_understated_one_is() {
+    let ((broken, report), (broken_less, report_less), topic, topic_silent) = join!(
+        broken_by(Wrong::DropAndOwnUp),
+        broken_by(Wrong::DropAndOwnUpToLess),
+        run_with(Fault::every(20, Wrong::DropAndOwnUp), "fan-out --depth 8"),
+        run_with(Fault::every(20, Wrong::Drop), "fan-out --depth 8"),
+    );
+    assert_eq!((broken, report.tally.lost), (vec![], 0));
+    assert!(report.tally.lost_declared > 0 && report.tally.gaps == report.tally.lost_declared);
+    assert_eq!((broken_less, report_less.tally.lost_declared), (vec!["lost"], 0));
+    assert!(topic.is_kept() && topic.tally.lost_declared > 0, "{:?}", topic.tally);
+    assert_eq!(topic_silent.broken.keys().copied().collect::<Vec<_>>(), ["lost"]);
+}
+
+#[tokio::test]
+async fn what_arrives_twice_or_late_or_at_the_wrong_agent_is_seen() {
+    let cases = [
+        (Wrong::Duplicate, vec!["duplicated"]),
+        (Wrong::Swap, vec!["out of order"]),
+        (Wrong::Misdeliver, vec!["misdelivered"]),
+        (Wrong::Forge, vec!["lost", "misdelivered"]),
+        (Wrong::Corrupt, vec!["corrupted", "lost"]),
+    ];
+    each_breaks(&cases).await;
+    let report = run_with(Fault::every(50, Wrong::Leak), "direct --tenants 2 --depth 4").await;
+    assert_eq!(report.broken.keys().copied().collect::<Vec<_>>(), ["misdelivered"]);
+}
+
+#[tokio::test]
+async fn outcomes_that_are_wrong_double_missing_or_of_nothing_are_seen() {
+    let cases = [
+        (Wrong::LieFailed, vec!["failed but arrived"]),
+        (Wrong::AnswerTwice, vec!["contradictory outcomes", "failed but arrived"]),
+        (Wrong::AnswerNever, vec!["unanswered"]),
+        (Wrong::AnswerStray, vec!["outcomes of no send"]),
+    ];
+    each_breaks(&cases).await;
+}
+
+async fn each_breaks(cases: &[(Wrong, Vec<&'static str>)]) {
+    let reports = join_all(cases.iter().map(|(wrong, _)| broken_by(*wrong))).await;
+    for ((broken, report), (wrong, expected)) in reports.iter().zip(cases) {
+        assert_eq!(broken, expected, "{wrong:?}: {:?}", report.tally);
+    }
+}
+
+#[tokio::test]
+async fn refusals_and_doubts_that_are_told_are_counted_and_break_nothing() {
+    let ((broken, report), (doubted, unknown)) = join!(broken_by(Wrong::Refuse), broken_by(Wrong::Unknown));
+    assert_eq!((broken, report.tally.lost), (vec![], 0));
+    assert!(report.tally.failed["no_recipient"] > 0);
+    assert_eq!(report.tally.accepted + report.tally.failed["no_recipient"], report.tally.sent);
+    assert_eq!((doubted, unknown.tally.lost), (vec![], 0));
+    assert!(unknown.tally.unknown > 0);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_answers_is_seen_unless_it_was_refused() {
+    let arguments = "request-reply --depth 4 --deadline 100";
+    let (dropped, refused) = join!(
+        run_with(Fault::every(40, Wrong::Drop), arguments),
+        run_with(Fault::every(40, Wrong::Refuse), arguments),
+    );
+    assert_eq!(dropped.broken.keys().copied().collect::<Vec<_>>(), ["lost", "unanswered"]);
+    assert!(refused.is_kept(), "{:?}", refused.broken);
+    assert!(refused.extra["requests"]["refused"].as_u64() > Some(0));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_early_is_told_with_its_reason() {
+    let report = run_with(Fault::every(100, Wrong::Disconnect), "direct --depth 4").await;
+    assert!(report.tally.disconnected["slow_consumer"] > 0, "{:?}", report.tally);
+    assert!(report.broken.contains_key("disconnected"));
+}
