@@ -36,6 +36,8 @@ struct Inner {
 struct Debt {
     interrupted: bool,
     lagged: u64,
+    /// Whether a task waits for room to tell it.
+    awaited: bool,
 }
 
 impl Outlet {
@@ -52,7 +54,7 @@ impl Outlet {
 
     /// Puts a batch in. `false` when it was lost, which the receiver will hear.
     pub(super) fn batch(&self, channel: Channel, batch: Bytes) -> bool {
-        if !self.0.owing.load(Ordering::Acquire) {
+        if !self.0.owing.load(Ordering::Acquire) || self.settle(&mut self.0.debt.lock()) {
             match self.0.events.try_send(BusEvent::Batch { channel, batch }) {
                 Ok(()) => return true,
                 Err(mpsc::error::TrySendError::Closed(_)) => return false,
@@ -96,25 +98,45 @@ impl Outlet {
     }
 
     fn owe(&self, add: impl FnOnce(&mut Debt)) {
+        if self.0.events.is_closed() {
+            // Nobody is left to be told.
+            return;
+        }
         let mut debt = self.0.debt.lock();
         add(&mut debt);
-        if !self.0.owing.swap(true, Ordering::AcqRel) {
+        self.0.owing.store(true, Ordering::Release);
+        if !self.settle(&mut debt) && !std::mem::replace(&mut debt.awaited, true) {
             let outlet = self.clone();
-            self.0.tracker.spawn(async move { outlet.settle().await });
+            self.0.tracker.spawn(async move { outlet.settle_later().await });
         }
     }
 
+    /// Says what is owed, if there is room. `false` when there is none.
+    fn settle(&self, debt: &mut Debt) -> bool {
+        if !self.0.owing.load(Ordering::Acquire) {
+            return true;
+        }
+        self.0.events.try_reserve().map(|room| self.say(debt, room)).is_ok()
+    }
+
     /// Says what is owed as soon as there is room.
-    async fn settle(&self) {
+    async fn settle_later(&self) {
         let room = tokio::select! {
             () = self.0.token.cancelled() => return,
             room = self.0.events.reserve() => room,
         };
-        let Ok(room) = room else { return };
         let mut debt = self.0.debt.lock();
-        let Debt { interrupted, lagged } = std::mem::take(&mut *debt);
+        debt.awaited = false;
+        if let (Ok(room), true) = (room, self.0.owing.load(Ordering::Acquire)) {
+            self.say(&mut debt, room);
+        }
+    }
+
+    fn say(&self, debt: &mut Debt, room: mpsc::Permit<'_, BusEvent>) {
         // An interruption says all that a number would.
-        room.send(BusEvent::Gap(if interrupted { Gap::Interrupted } else { Gap::Lagged(lagged) }));
+        let gap = if debt.interrupted { Gap::Interrupted } else { Gap::Lagged(debt.lagged) };
+        room.send(BusEvent::Gap(gap));
+        (debt.interrupted, debt.lagged) = (false, 0);
         self.0.owing.store(false, Ordering::Release);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     client: WithOptions<Client>,
     reachable: AtomicBool,
     connects: AtomicU64,
+    /// Answers to whatever else is asked.
+    answers: AtomicU64,
     silences: AtomicU32,
     /// Raised each time Redis answers on a connection that is new.
     up: watch::Sender<u64>,
@@ -38,13 +40,18 @@ impl Link {
     /// The link of a client whose commands wait for a connection, so that a question asked while it reconnects is
     /// answered on the next one.
     pub(crate) fn new(client: WithOptions<Client>) -> Link {
-        let (reachable, connects, silences) = Default::default();
-        Link { client, reachable, connects, silences, up: watch::Sender::new(0) }
+        let (reachable, connects, answers, silences) = Default::default();
+        Link { client, reachable, connects, answers, silences, up: watch::Sender::new(0) }
     }
 
     /// Whether Redis answered the last question.
     pub(crate) fn reachable(&self) -> bool {
         self.reachable.load(Ordering::Acquire)
+    }
+
+    /// Redis answered something.
+    pub(crate) fn hear(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often a connection was made.
@@ -84,7 +91,7 @@ impl Link {
                     }
                     answered = self.ask(pause) => {
                         pause = BEAT;
-                        self.hear(answered).await;
+                        self.judge(answered).await;
                     }
                 }
             }
@@ -93,10 +100,13 @@ impl Link {
 
     async fn ask(&self, pause: Duration) -> bool {
         tokio::time::sleep(pause).await;
-        self.client.ping::<()>(None).await.is_ok()
+        let answers = self.answers.load(Ordering::Relaxed);
+        let answered = self.client.ping::<()>(None).await.is_ok();
+        // In a flood the question may wait longer than it may take, while others are answered.
+        answered || (self.reachable() && self.answers.load(Ordering::Relaxed) != answers)
     }
 
-    async fn hear(&self, answered: bool) {
+    async fn judge(&self, answered: bool) {
         if answered {
             self.silences.store(0, Ordering::Relaxed);
             let connects = self.connects();

@@ -53,7 +53,7 @@ impl Receiving {
                 () = token.cancelled() => return,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.release(),
                 event = self.events.recv() => match event {
-                    Some(BusEvent::Batch { channel, batch }) => self.take(channel, batch).await,
+                    Some(BusEvent::Batch { channel, batch }) => self.take(&channel, &batch),
                     Some(BusEvent::Gap(Gap::Interrupted)) => self.outlet.interrupted(),
                     Some(BusEvent::Gap(Gap::Lagged(batches))) => self.outlet.lagged(batches),
                     None => return,
@@ -62,19 +62,17 @@ impl Receiving {
         }
     }
 
-    async fn take(&mut self, channel: Channel, batch: Bytes) {
+    fn take(&mut self, channel: &Channel, batch: &Bytes) {
         if *self.health.lock() != BusHealth::Up {
             // Told when it ends.
             return;
         }
         if self.happens(self.faults.lost) || self.held.len() >= HELD_MAX {
-            self.outlet.interrupted();
-            // The gap is told before the next batch, instead of taking it along.
-            return tokio::task::yield_now().await;
+            return self.outlet.interrupted();
         }
         let copies = 1 + u8::from(self.happens(self.faults.duplicated));
         for _ in 0..copies {
-            match self.due(&channel) {
+            match self.due(channel) {
                 Some(due) => {
                     self.came += 1;
                     self.last_due.insert(channel.clone(), due);

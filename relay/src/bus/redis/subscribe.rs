@@ -77,3 +77,51 @@ impl Names {
         channel
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fred::types::MessageKind;
+    use fred::types::config::Server;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::bus::{BusEvent, Gap, InstanceId};
+
+    fn message(channel: &str, value: Value) -> Message {
+        let (channel, server) = (channel.into(), Server::new("localhost", 6379));
+        Message { channel, value, kind: MessageKind::Message, server }
+    }
+
+    #[tokio::test]
+    async fn what_fred_drops_is_a_gap_and_what_it_calls_a_string_is_bytes() {
+        let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+        let (outlet, mut events) = Outlet::new(8, tracker.clone(), token.clone());
+        let hearing = Arc::new(Hearing::new(&InstanceId::random()));
+        let (sender, receiver) = tokio::sync::broadcast::channel(2);
+        for n in 0..5u8 {
+            sender.send(message("lagged", Value::Bytes(vec![n].into()))).unwrap();
+        }
+        tracker.spawn(read(receiver, outlet, hearing.clone(), token.clone()));
+        assert_eq!(events.recv().await, Some(BusEvent::Gap(Gap::Lagged(3))));
+        for n in 3..5 {
+            let (channel, batch) = (Channel::from_name("lagged"), vec![n].into());
+            assert_eq!(
+                events.recv().await,
+                Some(BusEvent::Batch { channel, batch }),
+                "no more than that is lost"
+            );
+        }
+
+        sender.send(message("é", Value::from_static_str("text"))).unwrap();
+        let batch = Bytes::from_static(b"text");
+        let channel = Channel::from_name("é");
+        assert_eq!(events.recv().await, Some(BusEvent::Batch { channel, batch }));
+
+        // A probe is heard, and is nobody's batch.
+        let before = hearing.messages();
+        sender.send(message(hearing.channel().name(), Value::from_static_str(""))).unwrap();
+        drop(sender);
+        assert_eq!(events.recv().await, None);
+        assert_eq!(hearing.messages(), before + 1);
+    }
+}

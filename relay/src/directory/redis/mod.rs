@@ -113,7 +113,7 @@ impl Directory for RedisDirectory {
         let inner = self.0.clone();
         inner.own.wish(&own);
         async move {
-            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
             let before = inner.enter(&question, &own).await?;
             let mut others: Vec<_> = before.into_iter().map(|entry| entry.instance).collect();
             others.retain(|instance| instance != inner.leases.own());
@@ -128,7 +128,7 @@ impl Directory for RedisDirectory {
         let inner = self.0.clone();
         inner.own.take_back(&own);
         async move {
-            let deleted = match inner.commands.begin() {
+            let deleted = match inner.commands.begin(0) {
                 Ok(question) => inner.delete(&question, &own).await,
                 Err(_) => Err(DirectoryError),
             };
@@ -143,7 +143,7 @@ impl Directory for RedisDirectory {
     fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
         let (inner, key) = (self.0.clone(), entries::key(tenant, agent));
         async move {
-            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
             let told: Vec<(String, String)> =
                 question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
             Ok(inner.living(&question, &key, entries::entries(&told)).await)
@@ -159,7 +159,7 @@ impl Directory for RedisDirectory {
         let (inner, tenant) = (self.0.clone(), Arc::<str>::from(tenant));
         inner.wildcards.wish(&tenant);
         async move {
-            let question = inner.commands.begin().map_err(|_| DirectoryError)?;
+            let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
             let wait = wildcards::hold(&question, &tenant).await.map_err(|_| DirectoryError)?;
             drop(question);
             tokio::time::sleep(wait).await;

@@ -132,3 +132,22 @@ async fn a_goodbye_that_redis_did_not_hear_is_said_again() {
     server.resume();
     eventually("it is gone", async || b.directory.lookup("t", "x").await == Ok(vec![])).await;
 }
+
+#[tokio::test]
+async fn a_goodbye_during_a_restoration_is_not_undone() {
+    let server = TestServer::start().await;
+    let a = join(&server).await;
+    let all: Vec<_> = (0..2000).map(|n| own("t", &format!("a{n}"), "s", 1)).collect();
+    for entry in &all {
+        a.directory.register(entry.clone()).await.unwrap();
+    }
+    server.say("FLUSHALL").await;
+    eventually("some are entered again", async || server.say("DBSIZE").await.as_str() > ":1\r\n").await;
+    let goodbyes = all.iter().map(|entry| a.directory.unregister(entry.clone()));
+    futures_util::future::try_join_all(goodbyes).await.unwrap();
+    eventually("all are gone", async || {
+        let keys = keys(&server).await;
+        !keys.iter().any(|(key, _)| key.starts_with("r1:d:"))
+    })
+    .await;
+}

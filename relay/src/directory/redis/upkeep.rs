@@ -108,7 +108,7 @@ impl Inner {
     async fn keep_wildcards(&self) -> bool {
         let held = self.wildcards.held();
         let kept = stream::iter(held).map(|tenant| async move {
-            let Ok(question) = self.commands.begin() else { return false };
+            let Ok(question) = self.commands.begin(0) else { return false };
             wildcards::hold(&question, &tenant).await.is_ok()
         });
         all(kept.buffer_unordered(UNDER_WAY_MAX)).await
@@ -118,14 +118,14 @@ impl Inner {
         let goodbyes = stream::iter(self.own.goodbyes()).map(|own| self.say_goodbye(own));
         let said = all(goodbyes.buffer_unordered(UNDER_WAY_MAX)).await;
         let entries = stream::iter(self.own.all()).map(|own| async move {
-            let Ok(question) = self.commands.begin() else { return false };
+            let Ok(question) = self.commands.begin(0) else { return false };
             self.enter(&question, &own).await.is_ok()
         });
         all(entries.buffer_unordered(UNDER_WAY_MAX)).await && said
     }
 
     async fn say_goodbye(&self, own: OwnEntry) -> bool {
-        let said = match self.commands.begin() {
+        let said = match self.commands.begin(0) {
             Ok(question) => self.delete(&question, &own).await.is_ok(),
             Err(_) => false,
         };

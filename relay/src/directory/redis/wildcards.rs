@@ -153,7 +153,7 @@ impl Wildcards {
 
     async fn answer(&self, own: &InstanceId, commands: &Commands, tenant: Arc<str>) {
         let asked = Instant::now();
-        let held = match commands.begin() {
+        let held = match commands.begin(0) {
             Ok(question) => is_held(&question, own, &tenant).await,
             Err(_) => None,
         };
