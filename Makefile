@@ -5,11 +5,12 @@ SHELL := bash
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
+NODE_PROJECTS := tests/clients/node
 SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test setup fmt fmt-check lint unit docs scripts generated generated-check
+.PHONY: help run test setup fmt fmt-check lint unit docs scripts generated generated-check clients
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -17,12 +18,13 @@ help: ## what there is
 run: ## a relay with its console page on this machine; no other server needed
 	cargo run --quiet --package agent-relay -- serve --dev
 
-test: setup fmt-check scripts lint docs generated-check unit ## everything that CI runs
+test: setup fmt-check scripts lint docs generated-check unit clients ## everything that CI runs
 
 setup: ## what the tests need: tools found on the machine, else in .tools
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
 	@tests/setup/python.sh
+	@tests/setup/node.sh $(NODE_PROJECTS)
 
 fmt: ## formats the Rust code
 	cargo fmt --all
@@ -47,3 +49,7 @@ generated: ## writes the files that are made from the code
 
 generated-check:
 	@$(WRITE_REFERENCE) | diff -u $(REFERENCE) - || { echo 'out of date: run make generated' >&2; exit 1; }
+
+clients: ## the golden vectors in other languages
+	relay-python tests/clients/python/vectors.py
+	node --test tests/clients/node/vectors.test.mjs

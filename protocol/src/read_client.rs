@@ -17,7 +17,7 @@ type Refusal<'a> = (ErrorCode, Text<'a>);
 pub(crate) fn client_frame<'a, P: WirePayload<'a>>(
     wire: WireClient<'a, P>,
 ) -> Result<ClientFrame<'a>, FrameError<'a>> {
-    let id = wire.id;
+    let id = wire.id.filter(|id| is_command_id(*id));
     let is_send = wire.kind.as_deref() == Some("send");
     understand(wire).map_err(|(code, what)| FrameError { id, is_send, code, what })
 }
@@ -172,9 +172,14 @@ fn qos<'a>(value: Option<u64>) -> Result<Qos, Refusal<'a>> {
     }
 }
 
+/// What is no id of a command names none in an answer either, nor counts as the last one.
+pub(crate) fn is_command_id(id: u64) -> bool {
+    (1..=limit::ID_MAX).contains(&id)
+}
+
 fn command_id<'a>(id: Option<u64>) -> Result<u64, Refusal<'a>> {
     match id {
-        Some(id) if (1..=limit::ID_MAX).contains(&id) => Ok(id),
+        Some(id) if is_command_id(id) => Ok(id),
         _ => Err(invalid("id")),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, FrameError};
 use crate::extent::msgpack_extent;
-use crate::read_client::shortened;
+use crate::read_client::{is_command_id, shortened};
 use crate::strict::FromMap;
 use crate::text::Text;
 
@@ -92,7 +92,12 @@ impl Outline {
     }
 
     fn refuse(self, what: Text<'_>) -> FrameError<'_> {
-        FrameError { id: self.id, is_send: self.is_send, code: ErrorCode::InvalidFrame, what }
+        FrameError {
+            id: self.id.filter(|id| is_command_id(*id)),
+            is_send: self.is_send,
+            code: ErrorCode::InvalidFrame,
+            what,
+        }
     }
 }
 
