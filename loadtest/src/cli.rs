@@ -9,7 +9,8 @@ use crate::plan::Plan;
 
 /// Loads agent-relay with simulated agents and checks that it keeps its promises.
 ///
-/// Exits with 0 if every promise was kept, 1 if one was broken, 2 if the run could not be made.
+/// Exits with 0 if every promise was kept, 1 if one was broken (a connection that ended unasked is one), 2 if the run could
+/// not be made.
 #[derive(Debug, Parser)]
 #[command(name = "relay-loadtest", version, max_term_width = 120)]
 pub struct Cli {

@@ -13,7 +13,7 @@ use crate::stamp::PAYLOAD_BYTES_MIN;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
 pub struct Plan {
-    /// How many agents connect; for fan-out how many subscribe
+    /// How many agents connect, rounded up to whole pairs; for fan-out how many subscribe
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub agents: u32,
     /// Messages per second of all agents together, sent on a schedule fixed in advance and with latency counted from it;

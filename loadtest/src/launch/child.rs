@@ -87,3 +87,37 @@ impl Child {
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_is_asked_to_leave_and_what_it_wrote_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo hello; exec sleep 1000"]);
+        let child = Child::spawn("one", command, folder.path()).unwrap();
+        while !child.log().contains("hello") {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(child.log_end(), "hello");
+        let status = child.stop().await.unwrap();
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ended_by_itself_says_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Child::spawn("two", Command::new("false"), folder.path()).unwrap();
+        let status = loop {
+            if let Some(status) = child.exited().unwrap() {
+                break status;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((status.code(), child.stop().await.unwrap().code()), (Some(1), Some(1)));
+    }
+}

@@ -16,8 +16,12 @@ impl Report {
         if self.turns > 0 {
             let tally = &self.tally;
             row("connects", format!("{:.0}/s · {}", self.connects_per_s, self.connect_ms.words()));
-            row("sent", format!("{} · accepted {}", tally.sent, tally.accepted));
-            row("delivered", format!("{} · {:.0}/s", tally.delivered, self.throughput_per_s));
+            if tally.sent > 0 {
+                row("sent", format!("{} · accepted {}", tally.sent, tally.accepted));
+                row("delivered", format!("{} · {:.0}/s", tally.delivered, self.throughput_per_s));
+                row("latency", self.latency_ms.words());
+                row("send lag", self.send_lag_ms.words());
+            }
             if !tally.failed.is_empty() || tally.unknown > 0 {
                 let reasons: Vec<String> =
                     tally.failed.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
@@ -26,8 +30,9 @@ impl Report {
             if tally.gaps > 0 || tally.lost_declared > 0 {
                 row("gaps", format!("{} · losses declared {}", tally.gaps, tally.lost_declared));
             }
-            row("latency", self.latency_ms.words());
-            row("send lag", self.send_lag_ms.words());
+            if tally.unverified > 0 {
+                row("unverified", format!("{}: too many holes to remember", tally.unverified));
+            }
             for (name, value) in &self.extra {
                 row(name, value.to_string());
             }

@@ -69,12 +69,6 @@ struct Partner {
     schedule: Option<Schedule>,
 }
 
-impl Partner {
-    fn post(&mut self, at_ns: u64, outbox: &mut Outbox) {
-        self.correspondent.post(self.peer.clone(), at_ns, outbox, |_, _| {});
-    }
-}
-
 impl Role for Partner {
     fn correspondent(&mut self) -> &mut Correspondent {
         &mut self.correspondent
@@ -89,21 +83,17 @@ impl Role for Partner {
     }
 
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
-        if let Some(mut schedule) = self.schedule {
-            while !outbox.is_full()
-                && let Some(at_ns) = schedule.due(window, now_ns)
-            {
-                self.post(at_ns, outbox);
-            }
-            self.schedule = Some(schedule);
-            return None;
+        if let Some(schedule) = &mut self.schedule {
+            return schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
+                self.correspondent.post(self.peer.clone(), at_ns, outbox, |_, _| {});
+            });
         }
         if !window.is_open(now_ns) {
             // Before the start it is asked again by then; after the end no more.
             return (now_ns < window.start_ns).then_some(window.start_ns);
         }
         while self.owed.take(now_ns) {
-            self.post(now_ns, outbox);
+            self.correspondent.post(self.peer.clone(), now_ns, outbox, |_, _| {});
         }
         self.owed.next_ns()
     }

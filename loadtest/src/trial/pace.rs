@@ -10,11 +10,15 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::agent::Outbox;
 use crate::clock::{self, SECOND_NS};
 use crate::trial::stage::Window;
 
 /// The shortest sleep: 5,000 wake-ups a second cost a few percent of a core.
 const SLEEP_MIN: Duration = Duration::from_micros(200);
+
+/// When a sender whose outbox is full looks again.
+const FULL_RETRY_NS: u64 = SECOND_NS / 1_000;
 
 /// When one of several senders, who take turns, is to send.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +35,24 @@ impl Schedule {
         Schedule { turn: u64::from(turn), turns: u64::from(turns), rate: u64::from(rate), sent: 0 }
     }
 
+    /// Calls `send` with the intended time of each send that is due. Returns when to be asked again if the relay has to
+    /// take some first.
+    pub fn send_due(
+        &mut self,
+        window: &Window,
+        now_ns: u64,
+        outbox: &mut Outbox,
+        mut send: impl FnMut(u64, &mut Outbox),
+    ) -> Option<u64> {
+        while !outbox.is_full() {
+            let at_ns = self.due(window, now_ns)?;
+            send(at_ns, outbox);
+        }
+        Some(now_ns + FULL_RETRY_NS)
+    }
+
     /// The intended time of the next send, if that has come and traffic has not ended.
-    pub fn due(&mut self, window: &Window, now_ns: u64) -> Option<u64> {
+    fn due(&mut self, window: &Window, now_ns: u64) -> Option<u64> {
         let at_ns = window.start_ns + offset_ns(self.turn + self.sent * self.turns, self.rate);
         if at_ns > now_ns || at_ns >= window.end_ns {
             return None;

@@ -68,14 +68,11 @@ impl Role for Party {
 
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
         let Task::Publish(publishing) = &mut self.task else { return None };
-        if let Some(mut schedule) = publishing.schedule {
-            while !outbox.is_full()
-                && let Some(at_ns) = schedule.due(window, now_ns)
-            {
-                publishing.publish(&mut self.correspondent, at_ns, outbox);
-            }
-            publishing.schedule = Some(schedule);
-            return None;
+        if let Some(schedule) = &mut publishing.schedule {
+            let topic = &publishing.topic;
+            return schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
+                self.correspondent.post(topic.clone(), at_ns, outbox, |_, _| {});
+            });
         }
         if !window.is_open(now_ns) {
             return (now_ns < window.start_ns).then_some(window.start_ns);

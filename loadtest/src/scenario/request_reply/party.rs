@@ -111,14 +111,12 @@ impl Role for Party {
             asking.owed.one();
         }
         if let Some(mut schedule) = asking.schedule {
-            while !outbox.is_full()
-                && let Some(at_ns) = schedule.due(window, now_ns)
-            {
+            let again = schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
                 self.rounds.lock().sent += 1;
                 asking.ask(&mut self.correspondent, at_ns, now_ns, outbox);
-            }
+            });
             asking.schedule = Some(schedule);
-            return asking.pending.next_ns();
+            return again.or(asking.pending.next_ns());
         }
         if !window.is_open(now_ns) {
             return if now_ns < window.start_ns { Some(window.start_ns) } else { asking.pending.next_ns() };
