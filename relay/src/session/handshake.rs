@@ -36,7 +36,7 @@ struct Hello {
 pub(super) async fn open<S: Socket, P>(
     context: &Arc<SessionContext>,
     upgraded: Upgraded<S, P>,
-) -> Result<(Session<S>, Bytes), (Transport<S>, Over)> {
+) -> Result<(Box<Session<S>>, Bytes), (Transport<S>, Over)> {
     let settings = &context.settings;
     let message_bytes_max = settings.limits.message_bytes();
     let mut transport =
@@ -108,7 +108,7 @@ async fn admit<S: Socket>(
     mut transport: Transport<S>,
     principal: Principal,
     hello_id: u64,
-) -> Result<Session<S>, (Transport<S>, Over)> {
+) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
     let bits: [u8; 16] = rand::random();
     let name = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits));
     let (Some(agent), Some(address)) = (
@@ -147,7 +147,7 @@ async fn admit<S: Socket>(
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
     }
-    Ok(Session {
+    Ok(Box::new(Session {
         context: Arc::clone(context),
         outbound,
         registration,
@@ -168,7 +168,7 @@ async fn admit<S: Socket>(
         tally: Tally::default(),
         principal,
         transport,
-    })
+    }))
 }
 
 fn close(code: CloseCode, message: &'static str) -> Over {

@@ -27,13 +27,14 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 /// Serves an upgraded connection to its end.
 pub async fn serve<S: Socket, P>(context: Arc<SessionContext>, upgraded: Upgraded<S, P>) {
     let metrics = Arc::clone(&context.metrics);
-    match open(&context, upgraded).await {
+    // Phases that pass are boxed, so that the connection does not carry their size for its life.
+    match Box::pin(open(&context, upgraded)).await {
         Ok((session, first)) => {
             metrics.sessions.increment(1.0);
             session.run(first).await;
             metrics.sessions.decrement(1.0);
         }
-        Err((transport, over)) => end(transport, &over, &metrics).await,
+        Err((transport, over)) => Box::pin(end(transport, &over, &metrics)).await,
     }
 }
 
@@ -44,7 +45,8 @@ enum Step {
 }
 
 impl<S: Socket> Session<S> {
-    async fn run(mut self, first: Bytes) {
+    /// Boxed, so that the task carries no more than a pointer through its phases.
+    async fn run(mut self: Box<Self>, first: Bytes) {
         // Frames that came together with `hello` stand behind it.
         let mut step = self.take_frames(&first, 1).err().map(Step::Over);
         self.end_turn();
@@ -59,10 +61,10 @@ impl<S: Socket> Session<S> {
             };
             match next {
                 Step::Over(over) => break over,
-                Step::Shrink => self = Session { transport: self.transport.shrink().await, ..self },
+                Step::Shrink => self.transport = Box::pin(self.transport.shrink()).await,
             }
         };
-        self.finish(over).await;
+        Box::pin(self.finish(over)).await;
     }
 
     /// One turn: read, see to the clocks, write.
@@ -145,7 +147,7 @@ impl<S: Socket> Session<S> {
     }
 
     /// Ends the session: out of the router first, so that nobody counts on it any more.
-    async fn finish(mut self, over: Over) {
+    async fn finish(mut self: Box<Self>, over: Over) {
         if let Over::Close(signal) = &over
             && signal.code != CloseCode::SlowConsumer
         {
@@ -156,7 +158,7 @@ impl<S: Socket> Session<S> {
                 tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
         }
         let metrics = Arc::clone(&self.context.metrics);
-        let Session { transport, outbound, registration, subscriptions, .. } = self;
+        let Session { transport, outbound, registration, subscriptions, .. } = *self;
         for pattern in subscriptions.patterns() {
             registration.unsubscribe(pattern);
         }
