@@ -15,7 +15,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use relay::app::{App, minter};
 use relay::auth::{RightsClaim, TokenRequest};
 use relay::config::{Config, markdown, text};
-use relay::{lifecycle, telemetry};
+use relay::lifecycle;
+use relay::telemetry;
 
 /// Measured: the one allocator that gave memory back after a storm (ARCHITECTURE.md, decisions).
 #[global_allocator]

@@ -71,12 +71,13 @@ impl Numbers {
             tasks.tracker.spawn(async move {
                 let (mut ends, mut longest) = (BTreeMap::new(), Duration::ZERO);
                 let mut number = lane << 32;
+                let mut pace = tokio::time::interval(Duration::from_millis(2));
                 while !stop.is_cancelled() {
                     let began = Instant::now();
                     ends.insert(number, bus.publish(&topic(), number.to_be_bytes().to_vec().into()).await);
                     longest = longest.max(began.elapsed());
                     number += 1;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    pace.tick().await;
                 }
                 (ends, longest)
             })
