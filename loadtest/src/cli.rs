@@ -98,7 +98,7 @@ pub struct LaunchArgs {
     /// Put Redis behind a single relay too; behind several it always is
     #[arg(long, conflicts_with = "url")]
     pub redis: bool,
-    /// The Redis to use [default: start `redis-server`, or what RELAY_REDIS_SERVER names]
+    /// The Redis to use [default: start `redis-server`, or what `RELAY_REDIS_SERVER` names]
     #[arg(long, value_name = "URL", conflicts_with = "url")]
     pub redis_url: Option<String>,
 }

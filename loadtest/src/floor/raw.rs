@@ -1,5 +1,10 @@
 //! The floor without axum: hyper reads the request, gives back its TCP stream, and tungstenite speaks on that.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the floor lives as long as its process, and its tasks with it"
+)]
+
 use std::convert::Infallible;
 use std::future::ready;
 

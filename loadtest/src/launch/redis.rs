@@ -1,5 +1,7 @@
 //! A Redis of our own: in memory, on a free port, gone afterwards.
 
+#![expect(clippy::disallowed_methods, reason = "where the program is belongs to the machine, not to a run")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 

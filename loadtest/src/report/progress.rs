@@ -1,5 +1,7 @@
 //! What a person sees while a run goes on: one line on stderr, and nothing where that is no terminal.
 
+#![expect(clippy::disallowed_methods, reason = "the one task is aborted with its progress line")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

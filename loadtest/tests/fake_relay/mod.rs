@@ -1,5 +1,9 @@
 //! A relay of one process that speaks just enough of the protocol, and can be told to break its promises.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a fake that lives as long as its test bounds and drains nothing"
+)]
 
 pub(crate) mod fault;
 pub(crate) mod hub;

@@ -19,7 +19,7 @@ use crate::router::{Registration, Turn};
 use crate::session::Over;
 use crate::session::Session;
 use crate::session::answer::encode;
-use crate::session::context::{SessionContext, Upgraded};
+use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
 use crate::session::pulse::Pulse;
 use crate::session::replies::ReplyRights;
@@ -126,23 +126,8 @@ async fn admit<S: Socket>(
         generation: 1,
     };
     let registration = Registration::enter(&context.router, entry, Arc::clone(&outbound)).await;
-    let now = SystemTime::now();
-    let left = principal.expires_at().duration_since(now).unwrap_or_default();
-    let welcome = ServerFrame::Welcome(Box::new(Welcome {
-        id: hello_id,
-        protocol: 1,
-        agent: agent.borrowed(),
-        session: address.borrowed(),
-        generation: 1,
-        resumed: false,
-        ticket: None,
-        heartbeat_ms: millis(settings.heartbeat),
-        lease_ms: None,
-        token_expires_in_ms: millis(left),
-        server_time_ms: millis(now.duration_since(UNIX_EPOCH).unwrap_or_default()),
-        limits: settings.announced(),
-    }));
-    let welcome = encode(&welcome, transport.encoding());
+    let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
+    let welcome = encode(&welcome(settings, hello_id, &agent, &address, left), transport.encoding());
     if let Err(end) = transport.write(welcome) {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
@@ -168,6 +153,30 @@ async fn admit<S: Socket>(
         tally: Tally::default(),
         principal,
         transport,
+    }))
+}
+
+fn welcome<'a>(
+    settings: &SessionSettings,
+    hello_id: u64,
+    agent: &'a Address<'_>,
+    session: &'a Address<'_>,
+    token_left: Duration,
+) -> ServerFrame<'a> {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    ServerFrame::Welcome(Box::new(Welcome {
+        id: hello_id,
+        protocol: 1,
+        agent: agent.borrowed(),
+        session: session.borrowed(),
+        generation: 1,
+        resumed: false,
+        ticket: None,
+        heartbeat_ms: millis(settings.heartbeat),
+        lease_ms: None,
+        token_expires_in_ms: millis(token_left),
+        server_time_ms: millis(unix),
+        limits: settings.announced(),
     }))
 }
 
