@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-NODE_PROJECTS := tests/clients/node
+NODE_PROJECTS := tests/clients/node tests/browser
 SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
@@ -25,6 +25,7 @@ setup: ## what the tests need: tools found on the machine, else in .tools
 	@tests/setup/redis.sh
 	@tests/setup/python.sh
 	@tests/setup/node.sh $(NODE_PROJECTS)
+	@tests/setup/chromium.sh >/dev/null
 
 fmt: ## formats the Rust code
 	cargo fmt --all

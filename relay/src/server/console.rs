@@ -21,6 +21,7 @@ const TENANT: &str = "dev";
 
 const PAGE: &str = include_str!("../../console/index.html");
 const SCRIPT: &str = include_str!("../../console/app.js");
+const AGENT: &str = include_str!("../../console/agent.js");
 const STYLE: &str = include_str!("../../console/style.css");
 
 fn file(kind: &'static str, text: &'static str) -> Response {
@@ -35,6 +36,11 @@ pub(super) async fn page() -> Response {
 /// Its script.
 pub(super) async fn script() -> Response {
     file("text/javascript; charset=utf-8", SCRIPT)
+}
+
+/// The part of the script that is an agent.
+pub(super) async fn agent() -> Response {
+    file("text/javascript; charset=utf-8", AGENT)
 }
 
 /// Its style.

@@ -31,6 +31,7 @@ pub fn routes(state: Arc<ServerState>) -> Routes {
             .route("/", get(console::home))
             .route("/console", get(console::page))
             .route("/console/app.js", get(console::script))
+            .route("/console/agent.js", get(console::agent))
             .route("/console/style.css", get(console::style))
             .route("/console/token", get(console::token));
     }
