@@ -40,7 +40,7 @@ unit: ## the Rust tests, those of whole relays included
 	cargo test --workspace --quiet
 
 docs: ## the documentation, its warnings errors
-	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --features agent-relay/test-util --quiet
 
 scripts:
 	shellcheck $(SCRIPTS)
