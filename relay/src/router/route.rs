@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use dashmap::Entry as MapEntry;
 use futures_util::FutureExt as _;
 use relay_protocol::{Chunk, ErrorCode, SharedFrame};
 use smallvec::SmallVec;
@@ -49,6 +50,16 @@ pub(super) struct Held {
     fresh: VecDeque<Parcel>,
 }
 
+impl Held {
+    fn fresh(parcel: Parcel) -> Held {
+        Held { fresh: VecDeque::from([parcel]), ..Held::default() }
+    }
+
+    fn returned(parcel: Parcel) -> Held {
+        Held { returned: VecDeque::from([parcel]), ..Held::default() }
+    }
+}
+
 /// A message whose recipient may be on another instance.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -71,9 +82,10 @@ impl Tenant {
         self.routes.retain(|_, route| matches!(route, Route::Resolving(_)));
     }
 
-    fn begin_resolving(&self, agent: &Arc<str>, held: Held) {
+    /// Takes on the duty to ask. To be called with the entry's lock, under which it was seen that nobody has it.
+    fn begin_resolving(&self, held: Held) -> Route {
         self.resolving.fetch_add(1, Ordering::AcqRel);
-        self.routes.insert(Arc::clone(agent), Route::Resolving(Box::new(held)));
+        Route::Resolving(Box::new(held))
     }
 }
 
@@ -81,22 +93,25 @@ impl Router {
     /// Sends a message where its agent is, as soon as that is known.
     pub(super) fn dispatch_parcel(self: &Arc<Self>, tenant: &Arc<Tenant>, parcel: Parcel) {
         let agent = Arc::clone(&parcel.direct.agent);
-        if let Some(mut route) = tenant.routes.get_mut(&agent) {
-            match &mut *route {
+        // Looked up and taken under one lock: of two that find no route, one asks and the other waits behind it.
+        match tenant.routes.entry(Arc::clone(&agent)) {
+            MapEntry::Vacant(vacant) => {
+                vacant.insert(tenant.begin_resolving(Held::fresh(parcel)));
+            }
+            MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
                 Route::Known { entries, until } if *until > parcel.taken_at => {
                     let entries = entries.clone();
                     return self.forward(tenant, &entries, parcel);
                 }
-                Route::Known { .. } => {}
                 Route::Resolving(held) if held.fresh.len() >= HELD_MAX => {
                     let outcome = Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS);
                     return parcel.settlement.settle(outcome);
                 }
                 Route::Resolving(held) => return held.fresh.push_back(parcel),
-            }
+                outdated @ Route::Known { .. } => *outdated = tenant.begin_resolving(Held::fresh(parcel)),
+            },
         }
-        let held = Held { fresh: VecDeque::from([parcel]), ..Held::default() };
-        self.resolve(tenant, &agent, held, None);
+        self.resolve(tenant, &agent, None);
     }
 
     /// Asks again for a message that an instance sent back; later ones wait behind it.
@@ -107,30 +122,27 @@ impl Router {
         parcel: Parcel,
     ) {
         let agent = Arc::clone(&parcel.direct.agent);
-        if let Some(mut route) = tenant.routes.get_mut(&agent)
-            && let Route::Resolving(held) = &mut *route
-        {
-            return held.returned.push_back(parcel);
+        match tenant.routes.entry(Arc::clone(&agent)) {
+            MapEntry::Vacant(vacant) => {
+                vacant.insert(tenant.begin_resolving(Held::returned(parcel)));
+            }
+            MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
+                Route::Resolving(held) => return held.returned.push_back(parcel),
+                outdated @ Route::Known { .. } => *outdated = tenant.begin_resolving(Held::returned(parcel)),
+            },
         }
-        let held = Held { returned: VecDeque::from([parcel]), ..Held::default() };
         // What is still under way to that instance will come back too, and belongs before anything later.
         let barrier = (Arc::clone(link), link.next_seq());
-        self.resolve(tenant, &agent, held, Some(barrier));
+        self.resolve(tenant, &agent, Some(barrier));
     }
 
-    fn resolve(
-        self: &Arc<Self>,
-        tenant: &Arc<Tenant>,
-        agent: &Arc<str>,
-        held: Held,
-        barrier: Option<(Arc<Link>, u64)>,
-    ) {
+    /// Asks for a route whose entry was just taken.
+    fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barrier: Option<(Arc<Link>, u64)>) {
         let mut lookup = self.directory.lookup(&tenant.name, agent);
         // A directory in this process answers at once, and most tenants never need a task for it.
         if barrier.is_none()
             && let Some(found) = (&mut lookup).now_or_never()
         {
-            tenant.begin_resolving(agent, held);
             return self.resolved(tenant, agent, &found);
         }
         if tenant.routes.len() > ROUTES_MAX {
@@ -140,7 +152,6 @@ impl Router {
                     || matches!(route, Route::Resolving(_))
             });
         }
-        tenant.begin_resolving(agent, held);
         let (router, tenant, agent) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(agent));
         self.tracker.spawn(async move {
             let found = match barrier {
