@@ -75,8 +75,6 @@ pub struct Taken {
     pub full_since: Option<tokio::time::Instant>,
     /// How full the queue is now, if a mark was passed since the last time.
     pub flow: Option<(FlowState, usize, usize)>,
-    /// The connection is to end.
-    pub close: Option<CloseSignal>,
 }
 
 impl Taken {
@@ -87,7 +85,6 @@ impl Taken {
             && self.told.is_empty()
             && self.unsubscribed.is_empty()
             && self.flow.is_none()
-            && self.close.is_none()
     }
 }
 
@@ -167,7 +164,6 @@ impl Outbound {
             control: std::mem::take(&mut state.control),
             told: std::mem::take(&mut state.told),
             unsubscribed: std::mem::take(&mut state.unsubscribed),
-            close: state.close.take(),
             ..Taken::default()
         };
         state.control_bytes = 0;
@@ -175,6 +171,13 @@ impl Outbound {
         taken.flow = state.lanes.flow_change();
         taken.full_since = state.lanes.full_since();
         taken
+    }
+
+    /// Whether the connection is to end; and the bytes of control frames that wait. Asked apart from what is to be
+    /// written, as it holds for a socket that takes nothing too.
+    pub fn begin_turn(&self) -> (Option<CloseSignal>, usize) {
+        let mut state = self.state.lock();
+        (state.close.take(), state.control_bytes)
     }
 
     /// Bytes of control frames that wait.

@@ -81,11 +81,15 @@ impl<S: Socket> Session<S> {
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<(), Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
-        let paused = self.outbound.control_backlog() > CONTROL_BACKLOG_MAX;
+        let (close, backlog) = self.outbound.begin_turn();
+        let paused = backlog > CONTROL_BACKLOG_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
         let more = read?;
         self.see_to_clocks()?;
+        if let Some(signal) = close {
+            return Err(Over::Close(signal));
+        }
         self.poll_write(cx)?;
         let was_paused = paused && self.outbound.control_backlog() <= CONTROL_BACKLOG_MAX;
         if self.poll_timer(cx) || more || was_paused {

@@ -33,9 +33,6 @@ impl<S: Socket> Session<S> {
                 }
             }
             let taken = self.outbound.take(GATHER_BYTES, GATHER_FRAMES);
-            if let Some(signal) = &taken.close {
-                return Err(Over::Close(signal.clone()));
-            }
             self.pulse.full(taken.full_since);
             if taken.is_empty() && self.answers.is_empty() && self.told.is_empty() {
                 break;
