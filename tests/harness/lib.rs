@@ -1,1 +1,18 @@
-//! x
+//! What the end-to-end tests share: whole relays and a whole Redis, started on free ports and stopped by guards; raw
+//! sockets that break rules; metrics as a scraper sees them; traffic whose every message is accounted for.
+//!
+//! Clients, tokens, processes and the checker are `relay-loadtest`'s. Nothing here knows the relay from inside.
+
+pub mod eventually;
+pub mod fleet;
+pub mod http;
+pub mod metrics;
+pub mod program;
+pub mod raw;
+pub mod redis;
+pub mod seed;
+pub mod talk;
+pub mod turn;
+
+pub use eventually::eventually;
+pub use fleet::Fleet;

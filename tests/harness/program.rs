@@ -1,0 +1,48 @@
+//! The programs under test, found or built once for all tests of a process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, ensure};
+use relay_loadtest::launch::RELAY_PROGRAM;
+
+/// The repository.
+pub fn root() -> &'static Path {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().unwrap_or(crate_folder)
+}
+
+/// The relay's program, up to date with its source and of the same profile as the tests.
+pub fn relay() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+/// A program that `make setup` provides: on the `PATH`, or where it is put otherwise.
+pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = root().join(".tools/bin");
+    std::env::split_paths(&path)
+        .chain([own])
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+        .with_context(|| format!("{name} is not installed; `make setup` does it"))
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    // Tests live in `<target>/<profile>/deps`.
+    let test = std::env::current_exe()?;
+    let profile = test.parent().and_then(Path::parent).context("the test is where cargo puts none")?;
+    let target = profile.parent().context("the test is where cargo puts none")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", RELAY_PROGRAM, "--target-dir"]).arg(target);
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.current_dir(root()).status().context("cargo")?;
+    ensure!(status.success(), "the relay could not be built");
+    Ok(profile.join(RELAY_PROGRAM))
+}
