@@ -1,7 +1,7 @@
 //! Carries batches of envelopes between instances: the only seam between them.
 //!
 //! A bus promises **at most once, in order per publisher and channel**, and that it says when it may have lost
-//! something. It looks into no batch. What the promises mean is what [`conformance`] checks, for every bus alike.
+//! something. It looks into no batch. What the promises mean is what `conformance` checks, for every bus alike.
 //!
 //! * [`Bus::publish`] is final in one of three ways: so many receivers had it put on their connection, it was certainly
 //!   not sent, or nobody can know. Zero receivers is certain loss, one or more is not delivery.

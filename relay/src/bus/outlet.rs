@@ -147,3 +147,57 @@ impl fmt::Debug for Outlet {
         f.debug_struct("Outlet").field("room", &room).field("lagged", &self.lagged_total()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlet(capacity: usize) -> (Outlet, BusEvents) {
+        Outlet::new(capacity, TaskTracker::new(), CancellationToken::new())
+    }
+
+    fn put(outlet: &Outlet, batch: &'static str) -> bool {
+        outlet.batch(Channel::from_name("c"), batch.into())
+    }
+
+    fn batch(batch: &'static str) -> BusEvent {
+        BusEvent::Batch { channel: Channel::from_name("c"), batch: batch.into() }
+    }
+
+    #[tokio::test]
+    async fn no_batch_comes_between_a_loss_and_the_word_of_it() {
+        let (outlet, mut events) = outlet(2);
+        assert!(put(&outlet, "a") && put(&outlet, "b") && !put(&outlet, "lost"));
+        // Room, of which no task has heard yet.
+        assert_eq!((events.try_recv(), events.try_recv()), (Ok(batch("a")), Ok(batch("b"))));
+        assert!(put(&outlet, "c"));
+        assert_eq!(events.recv().await, Some(BusEvent::Gap(Gap::Lagged(1))));
+        assert_eq!(events.recv().await, Some(batch("c")));
+        // The task that waited has nothing left to tell.
+        tokio::task::yield_now().await;
+        assert!(events.try_recv().is_err());
+        assert_eq!(outlet.lagged_total(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_told_when_there_is_room_though_nothing_follows() {
+        let (outlet, mut events) = outlet(1);
+        assert!(put(&outlet, "a") && !put(&outlet, "lost") && !put(&outlet, "lost"));
+        assert_eq!(events.recv().await, Some(batch("a")));
+        assert_eq!(events.recv().await, Some(BusEvent::Gap(Gap::Lagged(2))));
+        assert!(put(&outlet, "b") && !put(&outlet, "lost"));
+        outlet.interrupted();
+        assert_eq!(events.recv().await, Some(batch("b")));
+        assert_eq!(events.recv().await, Some(BusEvent::Gap(Gap::Interrupted)));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_is_gone_is_owed_nothing() {
+        let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+        let (outlet, events) = Outlet::new(1, tracker.clone(), token);
+        drop(events);
+        assert!(!put(&outlet, "a"));
+        outlet.interrupted();
+        assert!(tracker.is_empty());
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! An entry counts only while the lease of its instance lives; an entry is compared by session, instance and generation
 //! before it is deleted, so that a late goodbye cannot remove what came after it. What the promises mean is what
-//! [`conformance`] checks, for every directory alike.
+//! `conformance` checks, for every directory alike.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

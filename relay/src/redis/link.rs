@@ -74,16 +74,24 @@ impl Link {
     pub(crate) fn watch(self: Arc<Self>, token: CancellationToken) -> impl Future<Output = ()> + Send {
         let (mut errors, mut connects) = (self.client.error_rx(), self.client.reconnect_rx());
         async move {
-            let mut pause = Duration::ZERO;
+            let (mut pause, mut told) = (Duration::ZERO, String::new());
             loop {
                 tokio::select! {
                     // Errors before connections: an error that waits is older than the connection that followed it.
                     biased;
                     () = token.cancelled() => return,
-                    error = errors.recv() => {
-                        if matches!(error, Err(RecvError::Closed)) { return }
-                        self.down("connection lost");
-                    }
+                    error = errors.recv() => match error {
+                        Err(RecvError::Closed) => return,
+                        Err(RecvError::Lagged(_)) => self.down("connection lost"),
+                        Ok((error, _)) => {
+                            self.down("connection lost");
+                            // Each attempt fails with one; a wrong password is to be seen, once.
+                            if told != error.details() {
+                                error.details().clone_into(&mut told);
+                                tracing::warn!(%error, "no connection to Redis");
+                            }
+                        }
+                    },
                     connect = connects.recv() => {
                         if matches!(connect, Err(RecvError::Closed)) { return }
                         self.connects.fetch_add(1, Ordering::Relaxed);
@@ -91,6 +99,7 @@ impl Link {
                     }
                     answered = self.ask(pause) => {
                         pause = BEAT;
+                        if answered { told.clear(); }
                         self.judge(answered).await;
                     }
                 }

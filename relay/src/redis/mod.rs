@@ -1,7 +1,7 @@
 //! Connections to Redis, as the bus and the directory share them: one client for everything that is asked and answered,
 //! further ones for what must have a connection of its own.
 //!
-//! Invariant: whoever asks gets an answer in about [`options::COMMAND_TIMEOUT`], at once while Redis is away.
+//! Invariant: whoever asks gets an answer in about a second, at once while Redis is away.
 
 mod commands;
 mod link;

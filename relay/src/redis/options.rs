@@ -71,7 +71,7 @@ pub(crate) fn client(server: &Config, purpose: Purpose) -> Client {
 
 /// What every command is sent with.
 pub(crate) fn at_most_once() -> Options {
-    // By default a command that was cut off is sent again, up to three times: a publish would arrive twice.
+    // By default a command whose answer was cut off is sent again, up to three times: a publish would arrive twice.
     Options { max_attempts: Some(1), timeout: Some(COMMAND_TIMEOUT), ..Options::default() }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct SwallowingProxy {
 struct Connection {
     subscribes: AtomicBool,
     swallowed: AtomicBool,
+    unanswered: AtomicBool,
+    cut: CancellationToken,
 }
 
 impl SwallowingProxy {
@@ -42,13 +44,16 @@ impl SwallowingProxy {
                 accepted.lock().push(connection.clone());
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
+                let cut = connection.cut.clone();
                 let forwards = [
-                    forward(from_client, to_server, connection.clone()),
-                    forward(from_server, to_client, connection),
+                    forward(from_client, to_server, false, connection.clone()),
+                    forward(from_server, to_client, true, connection),
                 ];
                 for forward in forwards {
-                    let token = token.clone();
-                    spawner.spawn(async move { token.run_until_cancelled(forward).await });
+                    let (token, cut) = (token.clone(), cut.clone());
+                    spawner.spawn(async move {
+                        token.run_until_cancelled(cut.run_until_cancelled(forward)).await
+                    });
                 }
             }
         });
@@ -71,6 +76,22 @@ impl SwallowingProxy {
         }
     }
 
+    /// From here on, swallows what is answered on the connections that exist and have not subscribed.
+    pub(crate) fn swallow_answers(&self) {
+        for connection in &*self.connections.lock() {
+            connection.unanswered.store(!connection.subscribes.load(Ordering::Acquire), Ordering::Release);
+        }
+    }
+
+    /// Cuts the connections on which answers are swallowed.
+    pub(crate) fn cut_unanswered(&self) {
+        for connection in &*self.connections.lock() {
+            if connection.unanswered.load(Ordering::Acquire) {
+                connection.cut.cancel();
+            }
+        }
+    }
+
     /// From here on, swallows what passes on the connections that exist.
     pub(crate) fn swallow_all(&self) {
         for connection in &*self.connections.lock() {
@@ -79,13 +100,19 @@ impl SwallowingProxy {
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: Arc<Connection>) {
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    answers: bool,
+    connection: Arc<Connection>,
+) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if buffer[..length].windows(9).any(|window| window == b"SUBSCRIBE") {
             connection.subscribes.store(true, Ordering::Release);
         }
-        let swallowed = connection.swallowed.load(Ordering::Acquire);
+        let swallowed = connection.swallowed.load(Ordering::Acquire)
+            || (answers && connection.unanswered.load(Ordering::Acquire));
         if !swallowed && to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -5,8 +5,9 @@
 //!                                        subscribe ──> Wishes ──> Keeper ──> SUBSCRIBE, and proof
 //! ```
 //!
-//! fred is relied on for the wire and for connecting again. What is subscribed is ours to know ([`wishes`]), to restore
-//! and to prove ([`reconcile`]), and that anything comes back is ours to notice ([`probe`]).
+//! fred is relied on for the wire and for connecting again. What is subscribed is ours to know (`wishes`), to restore and
+//! to prove (`reconcile`), and that anything comes back is ours to notice (`probe`). Needs Redis 6.2, whose `CLIENT INFO`
+//! tells a connection what it is subscribed to.
 
 mod counters;
 mod probe;
@@ -72,7 +73,10 @@ impl RedisBus {
         let probe = Probe::new(redis.commands().clone(), hearing.clone(), counters.clone());
         tracker.spawn(probe.run(token.clone()));
 
-        if !matches!(tokio::time::timeout(FIRST_SUBSCRIPTION, in_force).await, Ok(Ok(()))) {
+        // While Redis is away nothing is worth waiting for.
+        let hears = redis.reachable()
+            && matches!(tokio::time::timeout(FIRST_SUBSCRIPTION, in_force).await, Ok(Ok(())));
+        if !hears {
             tracing::warn!("nothing can be received from Redis yet; trying on");
         }
         let commands = redis.commands().clone();

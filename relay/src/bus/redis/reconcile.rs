@@ -98,13 +98,21 @@ impl Keeper {
             return;
         };
         BusCounters::raise(&self.counters.rounds_failed);
+        if !self.undisturbed() {
+            return;
+        }
         tokio::time::sleep(PAUSE).await;
         if unproven == Unproven::Silent && self.hearing.messages() != heard {
             // Batches come, faster than fred turns to commands: it reads first. A new connection would be no better.
             self.wishes.reopen_round(round);
-        } else if self.errors.is_empty() && self.connects.is_empty() {
+        } else if self.undisturbed() {
             self.give_up().await;
         }
+    }
+
+    /// Whether this is still the connection that is known of.
+    fn undisturbed(&self) -> bool {
+        self.errors.is_empty() && self.connects.is_empty()
     }
 
     /// Asks for what the round is to settle, and proves it.
@@ -124,7 +132,7 @@ impl Keeper {
         }
         let info: String = self.client.client_info().await?;
         // A connection made meanwhile has none of it, and is dealt with next.
-        let proven = subscriptions(&info) == Some(asked.len()) && self.connects.is_empty();
+        let proven = subscriptions(&info) == Some(asked.len()) && self.undisturbed();
         if proven { Ok(()) } else { Err(Unproven::Wrong) }
     }
 

@@ -6,7 +6,7 @@
 //! r1:w:{tenant}          since when somebody holds wildcards       10 s, kept up every 3 s
 //! ```
 //!
-//! What this instance wishes is kept here ([`own`], [`wildcards`]) and carried out again by [`upkeep`].
+//! What this instance wishes is kept here (`own`, `wildcards`) and carried out again by `upkeep`.
 
 mod entries;
 mod leases;

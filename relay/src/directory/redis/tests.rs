@@ -69,6 +69,10 @@ async fn what_redis_forgets_is_entered_again_and_nobody_is_taken_for_dead() {
     eventually("both live", async || server.say("HLEN r1:leases").await == ":2\r\n").await;
     eventually("nothing else is known", async || !a.directory.may_have_wildcards("tame")).await;
 
+    // Just after a beat of the other: for most of a second Redis knows nothing, and then of one instance only.
+    let lease = async || server.say(&format!("HGET r1:leases {}", b.id)).await;
+    let before = lease().await;
+    eventually("a beat", async || lease().await != before).await;
     server.say("FLUSHALL").await;
     let flushed = Instant::now();
     eventually("all are entered again", async || {

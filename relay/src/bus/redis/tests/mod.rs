@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bus::conformance::{self, Instance};
+use crate::bus::conformance::{self, Instance, PATIENCE};
 use crate::bus::redis::{BusCounters, RedisBus};
 use crate::bus::{BusEvent, Channel, Gap, InstanceId, PublishError};
 use crate::redis::Redis;
@@ -109,9 +109,12 @@ struct Received {
 impl Received {
     /// Takes what comes until it is enough.
     async fn until(&mut self, instance: &mut Instance, mut enough: impl FnMut(&Received) -> bool) {
-        while !enough(self) {
-            self.take(instance.next().await);
-        }
+        let taking = async {
+            while !enough(self) {
+                self.take(instance.next().await);
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, taking).await.is_ok(), "enough in time");
     }
 
     /// Takes one event; what is no number is somebody else's.

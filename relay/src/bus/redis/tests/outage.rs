@@ -115,3 +115,23 @@ async fn a_route_that_swallows_everything_is_given_up() {
     received.agree_with(&ends);
     tasks.end().await;
 }
+
+#[tokio::test]
+async fn a_publish_whose_answer_is_cut_off_is_unknown_and_comes_once() {
+    let (server, tasks) = (TestServer::start().await, Tasks::default());
+    let proxy = SwallowingProxy::start(server.port(), &tasks.tracker, &tasks.token).await;
+    let (mut instance, _) = tasks.join(&proxy.url(), 64).await;
+    instance.bus.subscribe(&topic()).await.unwrap();
+
+    proxy.swallow_answers();
+    let publish = tasks.tracker.spawn(instance.bus.publish(&topic(), Bytes::from_static(b"once")));
+    assert_eq!(instance.batch().await.1, b"once"[..]);
+    proxy.cut_unanswered();
+    assert_eq!(publish.await.unwrap(), Err(PublishError::Unknown));
+    eventually("it is connected anew", async || {
+        instance.bus.publish(&topic(), Bytes::from_static(b"next")).await == Ok(1)
+    })
+    .await;
+    assert_eq!(instance.batch().await.1, b"next"[..], "not once more");
+    tasks.end().await;
+}
