@@ -21,6 +21,8 @@ use crate::telemetry::metrics::{Drop, Metrics};
 const READ_BUDGET: usize = 64;
 /// Answers to a client that it does not take. Above it the client is no longer read from, so that it waits for itself.
 const CONTROL_BACKLOG_MAX: usize = 256 * 1024;
+/// The same for answers to what the client itself asked, of which each takes some 200 bytes.
+const ANSWERS_MAX: usize = 1_024;
 /// How long a session that is told to end may take to write what waits and hear of its sends.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -82,7 +84,7 @@ impl<S: Socket> Session<S> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
         let (close, backlog) = self.outbound.begin_turn();
-        let paused = backlog > CONTROL_BACKLOG_MAX;
+        let paused = backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
         let more = read?;
@@ -91,7 +93,9 @@ impl<S: Socket> Session<S> {
             return Err(Over::Close(signal));
         }
         self.poll_write(cx)?;
-        let was_paused = paused && self.outbound.control_backlog() <= CONTROL_BACKLOG_MAX;
+        let was_paused = paused
+            && self.outbound.control_backlog() <= CONTROL_BACKLOG_MAX
+            && self.answers.len() <= ANSWERS_MAX;
         if self.poll_timer(cx) || more || was_paused {
             cx.waker().wake_by_ref();
         }
@@ -107,6 +111,9 @@ impl<S: Socket> Session<S> {
     /// Reads as far as the budget goes; says whether there may be more.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         for _ in 0..READ_BUDGET {
+            if self.answers.len() > ANSWERS_MAX {
+                return Ok(true);
+            }
             match self.transport.poll_read(cx) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(Inbound::Frames(frames))) => self.take_frames(&frames, 0)?,
