@@ -133,7 +133,7 @@ impl Fleet {
 
     /// Resident memory of the largest relay.
     pub fn rss_bytes_max(&self) -> anyhow::Result<u64> {
-        let sizes = self.cluster.processes().into_iter().map(|process| process.rss_bytes());
+        let sizes = self.cluster.processes().into_iter().map(relay_loadtest::process::Process::rss_bytes);
         Ok(sizes.collect::<anyhow::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0))
     }
 

@@ -8,7 +8,8 @@ use crate::config::secret::Secret;
 /// Settings of the bus and the directory.
 #[derive(Debug, Clone, Args)]
 pub struct BusConfig {
-    /// Redis that joins instances: `redis://` or `rediss://` (TLS). Without it everything stays in this one process.
+    /// Redis 6.2 or later that joins instances: `redis://[user:password@]host:port[/database]`. Without it everything
+    /// stays in this one process. TLS, Sentinel and Cluster are not offered yet and refused.
     #[arg(long, env = "RELAY_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Secret>,
     /// How long the outcome of a send to another instance is waited for before it is `unknown`, in milliseconds.
@@ -23,9 +24,8 @@ pub struct BusConfig {
 impl BusConfig {
     pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
         if let Some(url) = &self.redis_url {
-            let known = ["redis://", "rediss://"].iter().any(|scheme| url.expose_text().starts_with(scheme));
-            if !known {
-                problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis:// or rediss://"));
+            if !url.expose_text().starts_with("redis://") {
+                problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis://"));
             }
         }
         if !(500..=60_000).contains(&self.outcome_timeout_ms) {
