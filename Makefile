@@ -53,4 +53,4 @@ generated-check:
 
 clients: ## the golden vectors in other languages
 	relay-python tests/clients/python/vectors.py
-	node --test tests/clients/node/vectors.test.mjs
+	node --test --test-reporter=spec tests/clients/node/vectors.test.mjs | tail -n 8
