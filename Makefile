@@ -40,7 +40,7 @@ unit: ## the Rust tests, those of whole relays included
 	cargo test --workspace --quiet
 
 docs: ## the documentation, its warnings errors
-	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --features agent-relay/test-util --quiet
+	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --features agent-relay/test-util --quiet
 
 scripts:
 	shellcheck $(SCRIPTS)
@@ -52,5 +52,5 @@ generated-check:
 	@$(WRITE_REFERENCE) | diff -u $(REFERENCE) - || { echo 'out of date: run make generated' >&2; exit 1; }
 
 clients: ## the golden vectors in other languages
+	@told=$$(node --test tests/clients/node/vectors.test.mjs 2>&1) || { echo "$$told"; exit 1; }; tail -n 8 <<< "$$told"
 	relay-python tests/clients/python/vectors.py
-	node --test tests/clients/node/vectors.test.mjs
