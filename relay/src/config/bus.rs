@@ -23,10 +23,10 @@ pub struct BusConfig {
 
 impl BusConfig {
     pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
-        if let Some(url) = &self.redis_url {
-            if !url.expose_text().starts_with("redis://") {
-                problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis://"));
-            }
+        if let Some(url) = &self.redis_url
+            && !url.expose_text().starts_with("redis://")
+        {
+            problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis://"));
         }
         if !(500..=60_000).contains(&self.outcome_timeout_ms) {
             problems.push(ConfigError::new("RELAY_OUTCOME_TIMEOUT_MS", "must be 500 to 60000"));
