@@ -64,7 +64,7 @@ impl App {
         };
         let services = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
-        services.spawn(Arc::clone(&router).run(events));
+        services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {

@@ -11,6 +11,7 @@ use relay_protocol::client::Lane;
 use relay_protocol::server::GapReason;
 use relay_protocol::{Chunk, Encoding, ErrorCode, SharedFrame, topic};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::bus::{BusEvent, BusEvents, Channel, Gap, InstanceId};
 use crate::outbound::{GapNotice, Item};
@@ -44,10 +45,10 @@ struct Numbers<'b> {
 }
 
 impl Router {
-    /// Takes what the bus brings until it ends.
-    pub async fn run(self: Arc<Self>, mut events: BusEvents) {
+    /// Takes what the bus brings until it ends, or until `stop`: the router holds the bus, so by itself it never would.
+    pub async fn run(self: Arc<Self>, mut events: BusEvents, stop: CancellationToken) {
         let mut origins = Origins::default();
-        while let Some(event) = events.recv().await {
+        while let Some(Some(event)) = stop.run_until_cancelled(events.recv()).await {
             match event {
                 BusEvent::Batch { channel, batch } => self.take_batch(&channel, &batch, &mut origins),
                 BusEvent::Gap(gap) => self.take_gap(gap),

@@ -71,7 +71,7 @@ impl Rig {
         };
         let tracker = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
-        tracker.spawn(Arc::clone(&router).run(events));
+        tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         let context = Arc::new(SessionContext {
             router,
             authenticator: Arc::new(Table),
