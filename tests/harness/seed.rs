@@ -3,7 +3,7 @@
 /// Names the seed.
 const VARIABLE: &str = "RELAY_TEST_SEED";
 
-/// Numbers that follow from a seed (SplitMix64).
+/// Numbers that follow from a seed (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
