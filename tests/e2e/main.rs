@@ -1,5 +1,8 @@
 //! Whole relays, tested from outside: real processes, a real Redis, real sockets.
 
+mod abuse;
 mod drain;
+mod instance_death;
 mod redis_outage;
+mod slow_recipient;
 mod traffic;

@@ -35,6 +35,16 @@ struct State {
     used_at: Instant,
 }
 
+impl State {
+    /// What was withdrawn holds up nobody who waits for what stands before him.
+    fn pass_withdrawn(&mut self) {
+        while let Some(None) = self.pending.front() {
+            self.pending.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
 /// A message on its way.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -123,6 +133,7 @@ impl Link {
                 let nack = failed.peek().filter(|(failed, _)| *failed == seq).map(|(_, nack)| *nack);
                 reported.push(Reported { pending, nack });
             }
+            state.pass_withdrawn();
         }
         self.reported.notify_waiters();
         drop(forgotten);
@@ -131,15 +142,21 @@ impl Link {
 
     /// Takes out messages that certainly did not leave.
     pub(super) fn withdraw(&self, (from, to): (u64, u64)) -> Vec<Reported> {
-        let mut state = self.state.lock();
-        let first = state.first;
-        (from.max(first)..=to)
-            .filter_map(|seq| {
-                let slot =
-                    usize::try_from(seq - first).ok().and_then(|index| state.pending.get_mut(index))?;
-                slot.take().map(|pending| Reported { pending, nack: Some(Nack::Lost) })
-            })
-            .collect()
+        let withdrawn = {
+            let mut state = self.state.lock();
+            let first = state.first;
+            let withdrawn = (from.max(first)..=to)
+                .filter_map(|seq| {
+                    let slot =
+                        usize::try_from(seq - first).ok().and_then(|index| state.pending.get_mut(index))?;
+                    slot.take().map(|pending| Reported { pending, nack: Some(Nack::Lost) })
+                })
+                .collect();
+            state.pass_withdrawn();
+            withdrawn
+        };
+        self.reported.notify_waiters();
+        withdrawn
     }
 
     /// Takes out what has waited for a report too long; dropped, its outcome is `unknown`.
@@ -147,14 +164,12 @@ impl Link {
         let mut expired = Vec::new();
         {
             let mut state = self.state.lock();
-            while let Some(front) = state.pending.front() {
-                match front {
-                    Some(pending) if pending.sent_at.elapsed() < patience => break,
-                    _ => {
-                        expired.extend(state.pending.pop_front().flatten());
-                        state.first += 1;
-                    }
-                }
+            while let Some(Some(front)) = state.pending.front()
+                && front.sent_at.elapsed() >= patience
+            {
+                expired.extend(state.pending.pop_front().flatten());
+                state.first += 1;
+                state.pass_withdrawn();
             }
         }
         if !expired.is_empty() {

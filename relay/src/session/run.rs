@@ -74,13 +74,15 @@ impl<S: Socket> Session<S> {
         // Registered before looking, so that nothing pushed meanwhile is missed.
         self.outbound.register(cx);
         match self.try_poll(cx) {
-            Ok(()) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Step::Shrink),
-            Ok(()) => Poll::Pending,
+            // Messages that were received and not read yet are in the buffer that would be given back.
+            Ok(true) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Step::Shrink),
+            Ok(_) => Poll::Pending,
             Err(over) => Poll::Ready(Step::Over(over)),
         }
     }
 
-    fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<(), Over> {
+    /// Says whether everything was read that has come.
+    fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
         let (close, backlog) = self.outbound.begin_turn();
@@ -99,7 +101,7 @@ impl<S: Socket> Session<S> {
         if self.poll_timer(cx) || more || was_paused {
             cx.waker().wake_by_ref();
         }
-        Ok(())
+        Ok(!paused && !more)
     }
 
     /// What was read has been carried out: others may see to it, and counters know.
