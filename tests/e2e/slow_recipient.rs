@@ -91,7 +91,10 @@ async fn round(
         sender
             .receive(|frame, _, _| {
                 let ServerFrame::Receipt(receipt) = frame else { return };
-                let queued = receipt.queued.iter().map(|(first, last)| (last - first + 1) as usize);
+                let queued = receipt
+                    .queued
+                    .iter()
+                    .map(|(first, last)| usize::try_from(last - first + 1).unwrap_or(usize::MAX));
                 waiting -= queued.sum::<usize>() + receipt.failed.len();
                 refused.extend(receipt.failed.iter().map(|failed| (failed.id, failed.reason)));
             })

@@ -8,7 +8,7 @@ const LINES_MAX: usize = 400;
 const CODE: [&str; 5] = ["rs", "py", "mjs", "js", "ts"];
 
 /// How far into `eventually` its rest may stand.
-const EVENTUALLY_LINES: usize = 12;
+const EVENTUALLY_LINES: usize = 16;
 const METRICS: &str = "relay/src/telemetry/metrics.rs";
 const METRIC_MACROS: [&str; 6] =
     ["counter!(", "gauge!(", "histogram!(", "describe_counter!(", "describe_gauge!(", "describe_histogram!("];
