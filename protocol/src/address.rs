@@ -38,6 +38,9 @@ pub struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
+    /// Stands where one will be written, and is never handed out.
+    pub(crate) const EMPTY: Address<'static> = Address { text: Cow::Borrowed(""), kind: AddressKind::Agent };
+
     /// The address that `text` writes, if it writes one.
     pub fn parse(text: Cow<'a, str>) -> Option<Address<'a>> {
         let (kind, name) = match text.as_bytes().first()? {

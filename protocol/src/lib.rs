@@ -22,6 +22,7 @@ pub mod topic;
 mod base64_text;
 mod batch;
 mod extent;
+mod plain;
 mod read_client;
 mod read_server;
 mod refused;
@@ -32,7 +33,7 @@ mod write_client;
 mod write_server;
 
 pub use address::{Address, AddressKind};
-pub use batch::{DecodeError, decode_client, decode_server};
+pub use batch::{Data, DecodeError, decode_client, decode_server};
 pub use client::{ClientFrame, Send};
 pub use close::{CloseCode, Reconnect};
 pub use encoding::Encoding;

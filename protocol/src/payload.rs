@@ -28,6 +28,14 @@ impl Payload<'_> {
         self.len() == 0
     }
 
+    /// The same payload, borrowing from this one.
+    pub fn borrowed(&self) -> Payload<'_> {
+        match self {
+            Payload::Json(text) => Payload::Json(Cow::Borrowed(text)),
+            Payload::Bytes(bytes) => Payload::Bytes(Cow::Borrowed(bytes)),
+        }
+    }
+
     /// The same payload, borrowing from nothing.
     pub fn into_owned(self) -> Payload<'static> {
         match self {

@@ -1,11 +1,22 @@
 //! Frames written once for all their recipients.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::batch::decode_server;
+use crate::batch::{Data, decode_server};
 use crate::encoding::Encoding;
+use crate::server::ServerFrame;
+
+/// What a thread keeps for the next frame.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// Frames are written here first: their size is not known before, and bytes of exactly their size take one
+    /// allocation where bytes with room to spare take two.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One or several frames as they go into a WebSocket message; cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +28,20 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// One frame.
+    /// A frame, written down.
+    pub fn of(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            frame.encode(encoding, scratch);
+            let chunk = Chunk::one(Bytes::copy_from_slice(scratch));
+            if scratch.capacity() > SCRATCH_BYTES_MAX {
+                *scratch = Vec::new();
+            }
+            chunk
+        })
+    }
+
+    /// One frame, written down already.
     pub fn one(bytes: impl Into<Bytes>) -> Chunk {
         Chunk { bytes: bytes.into(), frames: 1 }
     }
@@ -90,12 +114,12 @@ impl SharedFrame {
     fn transcoded(&self, encoding: Encoding) -> Chunk {
         let mut chunks = Vec::with_capacity(self.chunk.frames as usize);
         let frames_max = self.chunk.frames as usize;
-        let _ = decode_server(self.native, &self.chunk.bytes, frames_max, |frame| {
-            if let Ok(frame) = frame {
-                let mut bytes = Vec::with_capacity(self.chunk.bytes.len());
-                frame.encode(encoding, &mut bytes);
-                chunks.push(Chunk::one(bytes));
-            }
+        let _ = Data::new(self.native, &self.chunk.bytes).and_then(|data| {
+            decode_server(data, frames_max, |frame| {
+                if let Ok(frame) = frame {
+                    chunks.push(Chunk::of(frame, encoding));
+                }
+            })
         });
         Chunk::join(encoding, &chunks)
     }
@@ -104,12 +128,9 @@ impl SharedFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::ServerFrame;
 
     fn frame(encoding: Encoding, id: u64) -> Chunk {
-        let mut bytes = Vec::new();
-        ServerFrame::Pong { id }.encode(encoding, &mut bytes);
-        Chunk::one(bytes)
+        Chunk::of(&ServerFrame::Pong { id }, encoding)
     }
 
     #[test]
@@ -120,8 +141,9 @@ mod tests {
             for target in Encoding::ALL {
                 let shared = SharedFrame::new(encoding, all.clone());
                 let mut seen = Vec::new();
-                let read = decode_server(target, &shared.get(target).bytes, 3, |frame| {
-                    if let Ok(ServerFrame::Pong { id }) = frame {
+                let data = Data::new(target, &shared.get(target).bytes).unwrap();
+                let read = decode_server(data, 3, |frame| {
+                    if let Ok(&mut ServerFrame::Pong { id }) = frame {
                         seen.push(id);
                     }
                 });

@@ -12,6 +12,11 @@ use serde::de::{Deserializer, Error, Visitor};
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Text<'_> {
+    /// The same text, borrowing from this one.
+    pub fn borrowed(&self) -> Text<'_> {
+        Text(Cow::Borrowed(&self.0))
+    }
+
     /// The same text, borrowing from nothing.
     pub fn into_owned(self) -> Text<'static> {
         Text(Cow::Owned(self.0.into_owned()))

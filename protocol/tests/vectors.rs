@@ -6,7 +6,7 @@ mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relay_protocol::{ClientFrame, DecodeError, Encoding, FrameError, ServerFrame};
+use relay_protocol::{ClientFrame, Data, DecodeError, Encoding, FrameError, ServerFrame};
 use relay_protocol::{CloseCode, ErrorCode, decode_client, decode_server};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,9 +47,9 @@ fn server_vectors() -> Vec<Vector> {
 /// The frames of a WebSocket message as `describe` tells them, and as the crate writes them.
 fn read_client(encoding: Encoding, data: &[u8]) -> (Vec<Value>, Vec<u8>) {
     let (mut described, mut written) = (Vec::new(), Vec::new());
-    decode_client(encoding, data, 64, |frame| {
-        let frame: ClientFrame<'_> = frame.unwrap();
-        described.push(describe::client(&frame));
+    decode_client(Data::new(encoding, data).unwrap(), 64, |frame| {
+        let frame: &ClientFrame<'_> = frame.unwrap();
+        described.push(describe::client(frame));
         separate(encoding, &mut written);
         frame.encode(encoding, &mut written);
     })
@@ -59,12 +59,12 @@ fn read_client(encoding: Encoding, data: &[u8]) -> (Vec<Value>, Vec<u8>) {
 
 fn read_server(encoding: Encoding, data: &[u8]) -> (Vec<Value>, Vec<u8>) {
     let (mut described, mut written) = (Vec::new(), Vec::new());
-    decode_server(encoding, data, 64, |frame| {
-        let frame: ServerFrame<'_> = match frame {
+    decode_server(Data::new(encoding, data).unwrap(), 64, |frame| {
+        let frame: &ServerFrame<'_> = match frame {
             Ok(frame) => frame,
             Err(refusal) => return assert_eq!(refusal.code, ErrorCode::UnknownFrame),
         };
-        described.push(describe::server(&frame));
+        described.push(describe::server(frame));
         separate(encoding, &mut written);
         frame.encode(encoding, &mut written);
     })
@@ -182,11 +182,13 @@ fn what_is_refused_is_refused_as_the_vectors_say() {
             _ => (Encoding::Msgpack, unhex(&input)),
         };
         let mut seen = Vec::new();
-        let result = decode_client(encoding, &input, frames_max, |frame| {
-            seen.push(match frame {
-                Ok(frame) => json!({ "accepted": describe::compact(&describe::client(&frame)) }),
-                Err(refusal) => json!({ "refused": refused(&refusal) }),
-            });
+        let result = Data::new(encoding, &input).and_then(|data| {
+            decode_client(data, frames_max, |frame| {
+                seen.push(match frame {
+                    Ok(frame) => json!({ "accepted": describe::compact(&describe::client(frame)) }),
+                    Err(refusal) => json!({ "refused": refused(&refusal) }),
+                });
+            })
         });
         assert_eq!(seen, frames, "{name}, {encoding:?}");
         let code = result.err().map(|error| match error {

@@ -10,7 +10,7 @@ mod lossless;
 mod round_trip;
 
 use proptest::strategy::Strategy;
-use relay_protocol::{Chunk, ClientFrame, Encoding, ServerFrame, decode_client, decode_server};
+use relay_protocol::{Chunk, ClientFrame, Data, Encoding, ServerFrame, decode_client, decode_server};
 
 const FRAMES_MAX: usize = 64;
 
@@ -34,18 +34,24 @@ fn chunk(write: impl FnOnce(&mut Vec<u8>)) -> Chunk {
     Chunk::one(bytes)
 }
 
+fn whole(encoding: Encoding, data: &[u8]) -> Data<'_> {
+    Data::new(encoding, data).expect("text of ours")
+}
+
 fn read_client(encoding: Encoding, data: &[u8]) -> Vec<ClientFrame<'_>> {
     let mut frames = Vec::new();
-    let result =
-        decode_client(encoding, data, FRAMES_MAX, |frame| frames.push(frame.expect("a frame of ours")));
+    let result = decode_client(whole(encoding, data), FRAMES_MAX, |frame| {
+        frames.push(frame.expect("a frame of ours").clone())
+    });
     assert_eq!(result, Ok(()));
     frames
 }
 
 fn read_server(encoding: Encoding, data: &[u8]) -> Vec<ServerFrame<'_>> {
     let mut frames = Vec::new();
-    let result =
-        decode_server(encoding, data, FRAMES_MAX, |frame| frames.push(frame.expect("a frame of ours")));
+    let result = decode_server(whole(encoding, data), FRAMES_MAX, |frame| {
+        frames.push(frame.expect("a frame of ours").clone())
+    });
     assert_eq!(result, Ok(()));
     frames
 }
