@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use relay_protocol::{ClientFrame, Encoding, ErrorCode, ServerFrame, decode_server};
+use relay_protocol::{ClientFrame, Data, Encoding, ErrorCode, ServerFrame, decode_server};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::agent::ended::Ended;
@@ -103,8 +103,8 @@ impl Line {
         each: &mut impl FnMut(&ServerFrame<'_>, u64, &mut Outbox),
     ) -> Result<usize, Ended> {
         let data = match (self.encoding, message) {
-            (Encoding::Json, Message::Text(text)) => text.as_bytes(),
-            (Encoding::Msgpack, Message::Binary(bytes)) => bytes,
+            (Encoding::Json, Message::Text(text)) => Data::Json(text),
+            (Encoding::Msgpack, Message::Binary(bytes)) => Data::Msgpack(bytes),
             (_, Message::Text(_) | Message::Binary(_)) => return Err(Ended::broken("protocol: wrong kind")),
             (_, Message::Close(frame)) => {
                 self.close_code = frame.as_ref().map(|frame| u16::from(frame.code));
@@ -114,15 +114,15 @@ impl Line {
         };
         let read_ns = clock::now_ns();
         let (mut frames, mut fault) = (0, None);
-        let decoded = decode_server(self.encoding, data, self.frames_max, |frame| match frame {
+        let decoded = decode_server(data, self.frames_max, |frame| match frame {
             Ok(frame) => {
                 frames += 1;
-                match &frame {
+                match &*frame {
                     ServerFrame::Ping => self.outbox.push(&ClientFrame::Pong),
                     ServerFrame::Closing { reason, .. } => self.closing = Some(reason.to_string()),
                     _ => {}
                 }
-                each(&frame, read_ns, &mut self.outbox);
+                each(frame, read_ns, &mut self.outbox);
             }
             // Frames of a type that is not known here are a later release's.
             Err(error) if error.code == ErrorCode::UnknownFrame => frames += 1,

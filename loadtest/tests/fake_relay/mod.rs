@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use relay_protocol::server::{Limits, Welcome};
-use relay_protocol::{Address, ClientFrame, Encoding, ServerFrame, decode_client};
+use relay_protocol::{Address, ClientFrame, Data, Encoding, ServerFrame, decode_client};
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -97,8 +97,8 @@ impl Peer {
                     let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) = message else { return };
                     let data = message.into_data();
                     let mut over = false;
-                    let read = decode_client(encoding, &data, FRAMES_MAX, |frame| {
-                        over |= !self.obey(&frame.expect("a good frame"));
+                    let read = decode_client(Data::new(encoding, &data).expect("text"), FRAMES_MAX, |frame| {
+                        over |= !self.obey(frame.expect("a good frame"));
                     });
                     read.expect("good frames");
                     if over {

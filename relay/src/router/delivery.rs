@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_protocol::client::Lane;
-use relay_protocol::{Chunk, Encoding, ErrorCode, Message, ServerFrame, SharedFrame};
+use relay_protocol::{Chunk, ErrorCode, ServerFrame, SharedFrame};
 use tokio::time::Instant;
 
 use crate::outbound::{Item, Outbound, PushError, ReplyRight};
-use crate::router::tenant::{Member, Tenant};
+use crate::router::tenant::{Agent, Member, Tenant};
 use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
 
@@ -38,20 +38,6 @@ pub(super) enum Frames<'m> {
     Written(&'m SharedFrame),
 }
 
-/// Writes a frame.
-pub(super) fn encode(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
-    let mut bytes = Vec::with_capacity(size_hint(frame));
-    frame.encode(encoding, &mut bytes);
-    Chunk::one(bytes)
-}
-
-fn size_hint(frame: &ServerFrame<'_>) -> usize {
-    match frame {
-        ServerFrame::Message(Message { payload, .. }) => payload.len() + 320,
-        _ => 128,
-    }
-}
-
 impl Delivery<'_> {
     fn item(&self, chunk: Chunk) -> Item {
         let reply_right = self.reply_to.map(|reply_to| {
@@ -73,12 +59,12 @@ impl Delivery<'_> {
         let shared;
         let frames = match (&self.frames, members) {
             (Frames::Unwritten(frame), [only]) => {
-                let chunk = encode(frame, only.outbound.encoding());
+                let chunk = Chunk::of(frame, only.outbound.encoding());
                 return outcome(self.push(&only.outbound, chunk, turn));
             }
             (Frames::Unwritten(frame), [first, ..]) => {
                 let encoding = first.outbound.encoding();
-                shared = SharedFrame::new(encoding, encode(frame, encoding));
+                shared = SharedFrame::new(encoding, Chunk::of(frame, encoding));
                 &shared
             }
             (Frames::Written(written), [_, ..]) => written,
@@ -104,6 +90,21 @@ fn outcome(pushed: Result<(), PushError>) -> Outcome {
     }
 }
 
+impl Agent {
+    /// Puts a message in line for its sessions here, or for one of them.
+    pub(super) fn deliver(&self, session: Option<&str>, delivery: &Delivery<'_>, turn: &mut Turn) -> Outcome {
+        match session {
+            None => delivery.to_members(&self.members, turn),
+            Some(session) => {
+                let at = self.members.iter().position(|member| *member.session == *session);
+                at.map_or(Outcome::failed(ErrorCode::NoRecipient), |at| {
+                    delivery.to_members(&self.members[at..=at], turn)
+                })
+            }
+        }
+    }
+}
+
 impl Tenant {
     /// Puts a message in line for an agent's sessions here, or for one of them.
     pub(super) fn deliver(
@@ -113,17 +114,9 @@ impl Tenant {
         delivery: &Delivery<'_>,
         turn: &mut Turn,
     ) -> Outcome {
-        let Some(agent) = self.agents.get(agent) else {
-            return Outcome::failed(ErrorCode::NoRecipient);
-        };
-        match session {
-            None => delivery.to_members(&agent.members, turn),
-            Some(session) => {
-                let at = agent.members.iter().position(|member| *member.session == *session);
-                at.map_or(Outcome::failed(ErrorCode::NoRecipient), |at| {
-                    delivery.to_members(&agent.members[at..=at], turn)
-                })
-            }
+        match self.agents.get(agent) {
+            Some(agent) => agent.deliver(session, delivery, turn),
+            None => Outcome::failed(ErrorCode::NoRecipient),
         }
     }
 

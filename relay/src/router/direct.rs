@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use relay_protocol::address::agent_of_session;
 use relay_protocol::client::Lane;
-use relay_protocol::{AddressKind, Encoding, ErrorCode, Message, ServerFrame};
+use relay_protocol::{AddressKind, Chunk, Encoding, ErrorCode, Message, ServerFrame};
 use tokio::time::Instant;
 
 use crate::outbound::Settlement;
 use crate::router::Router;
-use crate::router::delivery::{Delivery, Frames, encode};
+use crate::router::delivery::{Delivery, Frames};
 use crate::router::envelope::{Direct, Topic};
 use crate::router::route::Parcel;
 use crate::router::tenant::Tenant;
@@ -100,11 +100,9 @@ impl Router {
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
         let reply_to = message.reply_to.as_ref().map(relay_protocol::Address::as_str);
-        let here = tenant.agents.get(agent).is_some_and(|local| {
-            !local.elsewhere
-                || session.is_some_and(|name| local.members.iter().any(|member| *member.session == *name))
-        });
-        if here && tenant.resolving.load(Ordering::Acquire) == 0 {
+        // While a route is being resolved, messages that came before may wait for it.
+        let settled = tenant.resolving.load(Ordering::Acquire) == 0;
+        if settled && let Some(local) = tenant.agents.get(agent).filter(|local| local.is_whole(session)) {
             let delivery = Delivery {
                 frames: Frames::Unwritten(outgoing.frame),
                 lane: message.lane,
@@ -112,9 +110,9 @@ impl Router {
                 expires_at: outgoing.expires_at(),
                 reply_to,
             };
-            return Routed::Settled(tenant.deliver(agent, session, &delivery, turn));
+            return Routed::Settled(local.deliver(session, &delivery, turn));
         }
-        let frame = encode(outgoing.frame, outgoing.encoding).bytes;
+        let frame = Chunk::of(outgoing.frame, outgoing.encoding).bytes;
         let direct = Direct {
             tenant: Arc::clone(&tenant.name),
             agent: agent.into(),
@@ -144,7 +142,7 @@ impl Router {
         outgoing: &Outgoing<'_>,
         settlement: impl FnOnce() -> Settlement,
     ) {
-        let frame = encode(outgoing.frame, outgoing.encoding).bytes;
+        let frame = Chunk::of(outgoing.frame, outgoing.encoding).bytes;
         let topic = Topic {
             tenant: &*tenant.name,
             name,

@@ -5,8 +5,8 @@
 //! body`. Integers are big-endian. The body is frames as clients read them, so that nothing is encoded twice.
 
 use bytes::Bytes;
-use relay_protocol::Encoding;
 use relay_protocol::client::Lane;
+use relay_protocol::{Data, Encoding};
 
 use crate::bus::InstanceId;
 
@@ -189,6 +189,7 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
             let (tenant, agent) = (h.short()?, h.short()?);
             let (session, reply_to) = (present(h.short()?), present(h.short()?));
+            let body = sound(encoding, body)?;
             Some(Item::Direct(
                 seq,
                 Direct { tenant, agent, session, lane, expires_in_ms, reply_to, encoding, frame: body },
@@ -197,6 +198,7 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
         TOPIC => {
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
             let (tenant, name) = (h.short()?, h.short()?);
+            let body = sound(encoding, body)?;
             Some(Item::Topic(Topic { tenant, name, lane, expires_in_ms, encoding, frame: body }))
         }
         ACK => {
@@ -241,6 +243,11 @@ impl<'b> Cursor<'b> {
         self.at = to;
         Some(text)
     }
+}
+
+/// Frames that recipients may be sent as they are: another instance is not trusted to write UTF-8.
+fn sound(encoding: Encoding, frames: Bytes) -> Option<Bytes> {
+    Data::new(encoding, &frames).is_ok().then_some(frames)
 }
 
 /// An empty text stands for none.

@@ -59,6 +59,14 @@ pub(super) struct Agent {
     pub(super) elsewhere: bool,
 }
 
+impl Agent {
+    /// Whether all that is meant is here: the one session, or every one.
+    pub(super) fn is_whole(&self, session: Option<&str>) -> bool {
+        !self.elsewhere
+            || session.is_some_and(|name| self.members.iter().any(|member| *member.session == *name))
+    }
+}
+
 /// A session on this instance.
 #[derive(Debug, Clone)]
 pub(super) struct Member {

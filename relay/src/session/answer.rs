@@ -1,17 +1,10 @@
 //! What the relay says to a client about its own commands.
 
-use relay_protocol::{Chunk, Encoding, ErrorCode, ServerFrame, Text};
+use relay_protocol::{Chunk, ErrorCode, ServerFrame, Text};
 
 use crate::limits::Limited;
 use crate::session::Session;
 use crate::session::transport::Socket;
-
-/// Writes a frame down.
-pub(super) fn encode(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
-    let mut bytes = Vec::with_capacity(128);
-    frame.encode(encoding, &mut bytes);
-    Chunk::one(bytes)
-}
 
 /// A refusal of a command.
 pub(super) fn refusal<'a>(id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) -> ServerFrame<'a> {
@@ -37,7 +30,7 @@ pub(super) fn retry_after_ms(limited: &Limited) -> u64 {
 impl<S: Socket> Session<S> {
     /// Answers a command.
     pub(super) fn answer(&mut self, frame: &ServerFrame<'_>) {
-        self.answers.push(encode(frame, self.transport.encoding()));
+        self.answers.push(Chunk::of(frame, self.transport.encoding()));
     }
 
     /// Refuses a command that is no send.

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use relay_protocol::server::Welcome;
 use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ServerFrame, decode_client, limit};
 use tokio::time::Instant;
@@ -18,13 +17,12 @@ use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::router::{Registration, Turn};
 use crate::session::Over;
 use crate::session::Session;
-use crate::session::answer::encode;
 use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
 use crate::session::pulse::Pulse;
 use crate::session::replies::ReplyRights;
 use crate::session::subscriptions::Subscriptions;
-use crate::session::transport::{End, Inbound, Socket, Transport};
+use crate::session::transport::{End, Frames, Inbound, Socket, Transport};
 
 /// What a `hello` says.
 struct Hello {
@@ -36,7 +34,7 @@ struct Hello {
 pub(super) async fn open<S: Socket, P>(
     context: &Arc<SessionContext>,
     upgraded: Upgraded<S, P>,
-) -> Result<(Box<Session<S>>, Bytes), (Transport<S>, Over)> {
+) -> Result<(Box<Session<S>>, Frames), (Transport<S>, Over)> {
     let settings = &context.settings;
     let message_bytes_max = settings.limits.message_bytes();
     let mut transport =
@@ -49,7 +47,7 @@ pub(super) async fn open<S: Socket, P>(
         Ok(Err(over)) => return Err((transport, over)),
         Err(_) => return Err((transport, close(CloseCode::HelloExpected, "no hello in time"))),
     };
-    let hello = match hello(&transport, &frames, settings.limits.frames_per_message) {
+    let hello = match hello(&frames, settings.limits.frames_per_message) {
         Ok(hello) => hello,
         Err(over) => return Err((transport, over)),
     };
@@ -64,7 +62,7 @@ pub(super) async fn open<S: Socket, P>(
     Ok((session, frames))
 }
 
-async fn first_frames<S: Socket>(transport: &mut Transport<S>) -> Result<Bytes, Over> {
+async fn first_frames<S: Socket>(transport: &mut Transport<S>) -> Result<Frames, Over> {
     loop {
         match std::future::poll_fn(|cx| transport.poll_read(cx)).await {
             Ok(Inbound::Frames(frames)) => return Ok(frames),
@@ -75,13 +73,13 @@ async fn first_frames<S: Socket>(transport: &mut Transport<S>) -> Result<Bytes, 
     }
 }
 
-fn hello<S: Socket>(transport: &Transport<S>, frames: &Bytes, frames_max: usize) -> Result<Hello, Over> {
+fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
     let mut first = None;
-    let decoded = decode_client(transport.encoding(), frames, frames_max, |frame| {
+    let decoded = decode_client(frames.data(), frames_max, |frame| {
         if first.is_none() {
             first = Some(match frame {
                 Ok(ClientFrame::Hello { id, token, .. }) => {
-                    Ok(Hello { id, token: token.map(|token| token.0.into_owned()) })
+                    Ok(Hello { id: *id, token: token.take().map(|token| token.0.into_owned()) })
                 }
                 Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
                 Err(_) => Err(close(CloseCode::BadFrame, "the first frame must be a well-formed hello")),
@@ -127,7 +125,7 @@ async fn admit<S: Socket>(
     };
     let registration = Registration::enter(&context.router, entry, Arc::clone(&outbound)).await;
     let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
-    let welcome = encode(&welcome(settings, hello_id, &agent, &address, left), transport.encoding());
+    let welcome = Chunk::of(&welcome(settings, hello_id, &agent, &address, left), transport.encoding());
     if let Err(end) = transport.write(welcome) {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));

@@ -3,33 +3,31 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use relay_protocol::client::Qos;
 use relay_protocol::server::GapReason;
-use relay_protocol::{ClientFrame, CloseCode, ErrorCode, FrameError, ServerFrame, decode_client};
+use relay_protocol::{Chunk, ClientFrame, CloseCode, ErrorCode, FrameError, ServerFrame, decode_client};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::outbound::{CloseSignal, GapNotice};
-use crate::session::answer::{encode, limited, refusal};
+use crate::session::answer::{limited, refusal};
 use crate::session::moment::Moment;
 use crate::session::send::Arrival;
-use crate::session::transport::Socket;
+use crate::session::transport::{Frames, Socket};
 use crate::session::{Over, Session};
 
 impl<S: Socket> Session<S> {
     /// Carries out the frames of a WebSocket message, but for the first `skip`.
-    pub(super) fn take_frames(&mut self, frames: &Bytes, skip: usize) -> Result<(), Over> {
+    pub(super) fn take_frames(&mut self, frames: &Frames, skip: usize) -> Result<(), Over> {
         self.tally.reads += 1;
         self.tally.bytes += frames.len() as u64;
         let Moment { at, unix_ms } = self.moment;
         let arrival = Arrival { at, unix_ms, limited: self.limits.bytes(frames.len()).err() };
         self.pulse.heard(arrival.at);
-        let (encoding, frames_max) =
-            (self.transport.encoding(), self.context.settings.limits.frames_per_message);
+        let frames_max = self.context.settings.limits.frames_per_message;
         let (mut seen, mut left) = (0, false);
-        let decoded = decode_client(encoding, frames, frames_max, |frame| {
+        let decoded = decode_client(frames.data(), frames_max, |frame| {
             seen += 1;
             if seen > skip && !left {
                 match frame {
@@ -52,7 +50,7 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    fn take_frame(&mut self, frame: ClientFrame<'_>, arrival: &Arrival) {
+    fn take_frame(&mut self, frame: &mut ClientFrame<'_>, arrival: &Arrival) {
         match frame {
             // Never limited: they only make room.
             ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Credit { .. } | ClientFrame::Bye => {}
@@ -60,26 +58,28 @@ impl<S: Socket> Session<S> {
                 let limited = self.rate(arrival);
                 self.send(send, limited, arrival);
             }
-            ClientFrame::Hello { id, .. } => {
+            &mut ClientFrame::Hello { id, .. } => {
                 self.command(id, arrival, |session| {
                     session.refuse(Some(id), ErrorCode::InvalidFrame, "a second hello");
                 });
             }
-            ClientFrame::Ping { id } => {
+            &mut ClientFrame::Ping { id } => {
                 self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));
             }
-            ClientFrame::Subscribe { id, topic, qos, rewind, from } => self.command(id, arrival, |session| {
-                if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
-                    return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
-                }
-                session.subscribe(id, &topic);
-            }),
-            ClientFrame::Unsubscribe { id, topic } => self.command(id, arrival, |session| {
-                session.unsubscribe(&topic);
+            &mut ClientFrame::Subscribe { id, ref topic, qos, rewind, ref from } => {
+                self.command(id, arrival, |session| {
+                    if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
+                        return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
+                    }
+                    session.subscribe(id, topic);
+                });
+            }
+            &mut ClientFrame::Unsubscribe { id, ref topic } => self.command(id, arrival, |session| {
+                session.unsubscribe(topic);
                 session.answer(&ServerFrame::Ok { id });
             }),
-            ClientFrame::Auth { id, token } => {
-                self.command(id, arrival, |session| session.renew(id, &token, arrival.at));
+            &mut ClientFrame::Auth { id, ref token } => {
+                self.command(id, arrival, |session| session.renew(id, token, arrival.at));
             }
         }
     }
@@ -151,7 +151,7 @@ impl<S: Socket> Session<S> {
         let (queue, encoding) = (self.queue(), self.transport.encoding());
         self.context.tracker.spawn(async move {
             match confirmed.await {
-                Ok(()) => queue.push_control(encode(&ServerFrame::Ok { id }, encoding)),
+                Ok(()) => queue.push_control(Chunk::of(&ServerFrame::Ok { id }, encoding)),
                 Err(_) => queue.push_unsubscribed(id, pattern),
             }
         });

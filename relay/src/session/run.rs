@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use relay_protocol::{CloseCode, ServerFrame};
+use relay_protocol::{Chunk, CloseCode, ServerFrame};
 
 use crate::outbound::CloseSignal;
-use crate::session::answer::encode;
 use crate::session::context::{SessionContext, Upgraded};
 use crate::session::handshake::open;
 use crate::session::moment::Moment;
 use crate::session::pulse::Due;
-use crate::session::transport::{End, Inbound, Socket, Transport};
+use crate::session::transport::{End, Frames, Inbound, Socket, Transport};
 use crate::session::{Over, Session};
 use crate::telemetry::metrics::{Drop, Metrics};
 
@@ -48,7 +46,7 @@ enum Step {
 
 impl<S: Socket> Session<S> {
     /// Boxed, so that the task carries no more than a pointer through its phases.
-    async fn run(mut self: Box<Self>, first: Bytes) {
+    async fn run(mut self: Box<Self>, first: Frames) {
         // Frames that came together with `hello` stand behind it.
         let mut step = self.take_frames(&first, 1).err().map(Step::Over);
         self.end_turn();
@@ -212,7 +210,7 @@ async fn end<S: Socket>(transport: Transport<S>, over: &Over, metrics: &Metrics)
             }
             tracing::debug!(code = code.number(), reason = code.name(), "closing");
             let last = ServerFrame::closing(*code, *message, *reconnect_after_ms);
-            let last = encode(&last, transport.encoding());
+            let last = Chunk::of(&last, transport.encoding());
             transport.close(last, *code).await;
         }
     }

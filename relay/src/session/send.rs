@@ -30,13 +30,13 @@ pub(super) struct Arrival {
 
 impl<S: Socket> Session<S> {
     /// Carries out a `send`.
-    pub(super) fn send(&mut self, send: Send<'_>, limited: Option<Limited>, arrival: &Arrival) {
+    pub(super) fn send(&mut self, send: &mut Send<'_>, limited: Option<Limited>, arrival: &Arrival) {
         self.tally.sends += 1;
         let (id, mode) = (send.id, send.receipt);
-        if let Some((code, what)) = self.unsound(&send) {
+        if let Some((code, what)) = self.unsound(send) {
             return self.refuse_send(Some(id), code, what);
         }
-        let outcome = match self.unwelcome(&send, limited, arrival.at) {
+        let outcome = match self.unwelcome(send, limited, arrival.at) {
             Some(outcome) => outcome,
             None => match self.route(send, arrival) {
                 Routed::Settled(outcome) => outcome,
@@ -109,22 +109,22 @@ impl<S: Socket> Session<S> {
         }
     }
 
-    fn route(&mut self, send: Send<'_>, arrival: &Arrival) -> Routed {
+    fn route(&mut self, send: &mut Send<'_>, arrival: &Arrival) -> Routed {
         let (id, mode) = (send.id, send.receipt);
         let expires_in_ms = send.expires_in_ms();
         let frame = ServerFrame::Message(Message {
             from: self.agent.borrowed(),
             session: self.address.borrowed(),
-            to: send.to,
+            to: send.to.borrowed(),
             ts: arrival.unix_ms,
-            payload: send.payload,
-            mid: send.mid,
-            reply_to: send.reply_to,
-            correlation_id: send.correlation_id,
+            payload: send.payload.borrowed(),
+            mid: send.mid.as_ref().map(Text::borrowed),
+            reply_to: send.reply_to.as_ref().map(Address::borrowed),
+            correlation_id: send.correlation_id.as_ref().map(Text::borrowed),
             deadline_ms: send.deadline_ms,
             lane: send.lane,
-            key: send.key,
-            headers: send.headers,
+            key: send.key.as_ref().map(Text::borrowed),
+            headers: std::mem::take(&mut send.headers),
             position: None,
             redelivered: false,
         });

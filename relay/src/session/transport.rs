@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink as _, SinkExt as _, Stream as _};
-use relay_protocol::{Chunk, CloseCode, Encoding, limit};
+use relay_protocol::{Chunk, CloseCode, Data, Encoding, limit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -42,11 +44,36 @@ pub(super) struct Transport<S> {
     had_large: bool,
 }
 
+/// The frames of a WebSocket message.
+#[derive(Debug)]
+pub(super) enum Frames {
+    Json(Utf8Bytes),
+    Msgpack(Bytes),
+}
+
+impl Frames {
+    /// To be decoded.
+    pub(super) fn data(&self) -> Data<'_> {
+        match self {
+            Frames::Json(text) => Data::Json(text),
+            Frames::Msgpack(bytes) => Data::Msgpack(bytes),
+        }
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Frames::Json(text) => text.len(),
+            Frames::Msgpack(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// What came in.
 #[derive(Debug)]
 pub(super) enum Inbound {
     /// Frames.
-    Frames(Bytes),
+    Frames(Frames),
     /// Something that only shows life.
     Life,
 }
@@ -91,9 +118,9 @@ impl<S: Socket> Transport<S> {
             Some(Err(error)) => return Poll::Ready(Err(end_of(&error))),
             Some(Ok(message)) => message,
         };
-        let frames: Bytes = match (message, self.encoding) {
-            (Message::Text(text), Encoding::Json) => text.into(),
-            (Message::Binary(bytes), Encoding::Msgpack) => bytes,
+        let frames = match (message, self.encoding) {
+            (Message::Text(text), Encoding::Json) => Frames::Json(text),
+            (Message::Binary(bytes), Encoding::Msgpack) => Frames::Msgpack(bytes),
             (Message::Text(_), Encoding::Msgpack) => {
                 return Poll::Ready(Err(End::Fault(
                     CloseCode::WrongKind,
@@ -120,12 +147,13 @@ impl<S: Socket> Transport<S> {
     /// Writes frames as one WebSocket message. To be called when ready.
     pub(super) fn write(&mut self, chunk: Chunk) -> Result<(), End> {
         self.had_large |= chunk.bytes.len() > LARGE_BYTES;
-        let message = match self.encoding {
-            // Frames of other instances are not trusted to be UTF-8.
-            Encoding::Json => Message::Text(Utf8Bytes::try_from(chunk.bytes).map_err(|_| End::Gone)?),
-            Encoding::Msgpack => Message::Binary(chunk.bytes),
+        // A frame and not a text: that text is UTF-8 was seen to where it came in, and is not looked at for each recipient.
+        let kind = match self.encoding {
+            Encoding::Json => OpData::Text,
+            Encoding::Msgpack => OpData::Binary,
         };
-        Pin::new(&mut self.socket).start_send(message).map_err(|_| End::Gone)
+        let frame = Frame::message(chunk.bytes, OpCode::Data(kind), true);
+        Pin::new(&mut self.socket).start_send(Message::Frame(frame)).map_err(|_| End::Gone)
     }
 
     /// Hands everything written to the socket.

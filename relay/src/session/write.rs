@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::outbound::{GapNotice, Item, Taken, Told};
-use crate::session::answer::encode;
 use crate::session::transport::Socket;
 use crate::session::{Over, Session};
 use crate::telemetry::metrics::Drop;
@@ -74,7 +73,7 @@ impl<S: Socket> Session<S> {
         if let Some((state, messages, bytes)) = taken.flow {
             let (queued_messages, queued_bytes) = (messages as u64, bytes as u64);
             let flow = ServerFrame::Flow { state, queued_messages, queued_bytes };
-            chunks.push(encode(&flow, self.transport.encoding()));
+            chunks.push(Chunk::of(&flow, self.transport.encoding()));
         }
         self.write_chunks(&chunks)?;
         self.pulse.wrote(now);
@@ -117,7 +116,7 @@ impl<S: Socket> Session<S> {
 
     fn tell(&self, told: Told, chunks: &mut SmallVec<[Chunk; 16]>) {
         let encoding = self.transport.encoding();
-        told.frames(self.subscriptions.patterns(), |frame| chunks.push(encode(frame, encoding)));
+        told.frames(self.subscriptions.patterns(), |frame| chunks.push(Chunk::of(frame, encoding)));
     }
 
     /// Writes chunks as WebSocket messages of a bounded number of frames.
