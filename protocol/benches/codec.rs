@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark has no one to tell")]
 
 use divan::{Bencher, black_box};
-use relay_protocol::{
-    Address, ClientFrame, Data, Encoding, Message, Payload, Send, ServerFrame, decode_client,
-};
+use relay_protocol::client::Lane;
+use relay_protocol::{Address, ClientFrame, Data, Encoding, Message, Payload, Send, ServerFrame};
+use relay_protocol::{decode_client, decode_server};
 
 fn main() {
     divan::main();
@@ -59,28 +59,43 @@ fn decode_pong(bencher: Bencher<'_, '_>, encoding: Encoding) {
     decode(bencher, encoding, &out);
 }
 
-#[divan::bench(args = Encoding::ALL)]
-fn encode_message(bencher: Bencher<'_, '_>, encoding: Encoding) {
-    let payload = text(SMALL);
-    let message = ServerFrame::Message(Message {
+fn message(payload: &str) -> ServerFrame<'_> {
+    ServerFrame::Message(Message {
         from: address("agent/worker-16"),
         session: address("session/worker-16~0123456789abcdefghijkl"),
         to: address("agent/worker-17"),
         ts: 1_795_000_000_000,
-        payload: Payload::Json(payload.as_str().into()),
+        payload: Payload::Json(payload.into()),
         mid: None,
         reply_to: None,
         correlation_id: None,
         deadline_ms: None,
-        lane: relay_protocol::client::Lane::Normal,
+        lane: Lane::Normal,
         key: None,
         headers: Vec::new(),
         position: None,
         redelivered: false,
-    });
-    let mut out = Vec::with_capacity(1024);
+    })
+}
+
+#[divan::bench(args = Encoding::ALL)]
+fn encode_message(bencher: Bencher<'_, '_>, encoding: Encoding) {
+    let payload = text(SMALL);
+    let (message, mut out) = (message(&payload), Vec::with_capacity(1024));
     bencher.bench_local(|| {
         out.clear();
         black_box(&message).encode(encoding, &mut out);
+    });
+}
+
+#[divan::bench(args = Encoding::ALL)]
+fn decode_message(bencher: Bencher<'_, '_>, encoding: Encoding) {
+    let (payload, mut out) = (text(SMALL), Vec::new());
+    message(&payload).encode(encoding, &mut out);
+    let data = Data::new(encoding, &out).unwrap();
+    bencher.bench_local(|| {
+        decode_server(black_box(data), FRAMES_MAX, |frame| {
+            black_box(&frame);
+        })
     });
 }

@@ -8,11 +8,10 @@ use thiserror::Error;
 use crate::client::ClientFrame;
 use crate::encoding::Encoding;
 use crate::error::FrameError;
-use crate::plain::{json_send, msgpack_send};
 use crate::read_client::client_frame;
 use crate::read_server::server_frame;
 use crate::server::ServerFrame;
-use crate::wire::{JsonPayload, MsgpackPayload, WireClient, WireServer};
+use crate::wire::{JsonPayload, MsgpackPayload};
 
 /// A WebSocket message that is not frames. Frames before the fault have been handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -48,14 +47,6 @@ impl<'a> Data<'a> {
     }
 }
 
-/// How frames of one direction are read.
-struct Form<P, U> {
-    /// Reads the frame at the beginning in its plain form and says what stands behind it, or leaves it to serde.
-    plain: P,
-    /// Understands what serde has read.
-    understand: U,
-}
-
 /// Hands each client frame of a WebSocket message to `each`, in order, to take from it what it needs.
 pub fn decode_client<'a>(
     data: Data<'a>,
@@ -64,13 +55,9 @@ pub fn decode_client<'a>(
 ) -> Result<(), DecodeError> {
     let mut frame = ClientFrame::Pong;
     match data {
-        Data::Json(text) => {
-            let understand = |wire: WireClient<'a, JsonPayload<'a>>| client_frame(wire);
-            json::decode(text, frames_max, &Form { plain: json_send, understand }, &mut frame, each)
-        }
+        Data::Json(text) => json::decode(text, frames_max, client_frame::<JsonPayload<'a>>, &mut frame, each),
         Data::Msgpack(data) => {
-            let understand = |wire: WireClient<'a, MsgpackPayload<'a>>| client_frame(wire);
-            msgpack::decode(data, frames_max, &Form { plain: msgpack_send, understand }, &mut frame, each)
+            msgpack::decode(data, frames_max, client_frame::<MsgpackPayload<'a>>, &mut frame, each)
         }
     }
 }
@@ -83,18 +70,9 @@ pub fn decode_server<'a>(
 ) -> Result<(), DecodeError> {
     let mut frame = ServerFrame::Ping;
     match data {
-        Data::Json(text) => {
-            let understand = |wire: WireServer<'a, JsonPayload<'a>>| server_frame(wire);
-            json::decode(text, frames_max, &Form { plain: left_to_serde, understand }, &mut frame, each)
-        }
+        Data::Json(text) => json::decode(text, frames_max, server_frame::<JsonPayload<'a>>, &mut frame, each),
         Data::Msgpack(data) => {
-            let understand = |wire: WireServer<'a, MsgpackPayload<'a>>| server_frame(wire);
-            msgpack::decode(data, frames_max, &Form { plain: left_to_serde, understand }, &mut frame, each)
+            msgpack::decode(data, frames_max, server_frame::<MsgpackPayload<'a>>, &mut frame, each)
         }
     }
-}
-
-/// Server frames come in small numbers here: no form of theirs is worth a reader of its own.
-fn left_to_serde<'a, T: ?Sized, F>(_: &'a T, _: &mut F) -> Option<&'a T> {
-    None
 }

@@ -2,18 +2,19 @@
 
 use serde::Deserialize;
 
-use crate::batch::{DecodeError, Form};
+use crate::batch::DecodeError;
 use crate::error::FrameError;
 use crate::extent::msgpack_extent;
+use crate::plain::{Plain, plain_msgpack};
 use crate::refused::{self, msgpack_reader};
 use crate::strict::Map;
 
-/// Hands each frame of `data` to `each`, in `frame`.
+/// Hands each frame of `data` to `each`, in `frame`. `understand` is for what serde has read.
 #[inline]
-pub(super) fn decode<'a, W: Deserialize<'a>, F>(
+pub(super) fn decode<'a, W: Deserialize<'a>, F: Plain<'a>>(
     data: &'a [u8],
     frames_max: usize,
-    form: &Form<impl Fn(&'a [u8], &mut F) -> Option<&'a [u8]>, impl Fn(W) -> Result<F, FrameError<'a>>>,
+    understand: impl Fn(W) -> Result<F, FrameError<'a>> + Copy,
     frame: &mut F,
     mut each: impl FnMut(Result<&mut F, FrameError<'a>>),
 ) -> Result<(), DecodeError> {
@@ -26,7 +27,7 @@ pub(super) fn decode<'a, W: Deserialize<'a>, F>(
             return Err(DecodeError::TooManyFrames { max: frames_max });
         }
         handed += 1;
-        if let Some(behind) = (form.plain)(rest, frame) {
+        if let Some(behind) = plain_msgpack(rest, frame) {
             each(Ok(frame));
             rest = behind;
             continue;
@@ -36,7 +37,7 @@ pub(super) fn decode<'a, W: Deserialize<'a>, F>(
         }
         let (one, behind) = rest.split_at(msgpack_extent(rest).ok_or(DecodeError::Malformed)?);
         let refused = match Map::deserialize(&mut msgpack_reader(one)) {
-            Ok(Map(wire)) => (form.understand)(wire).map(|understood| *frame = understood).err(),
+            Ok(Map(wire)) => understand(wire).map(|understood| *frame = understood).err(),
             Err(_) => Some(refused::msgpack::<W>(one)),
         };
         each(refused.map_or(Ok(&mut *frame), Err));

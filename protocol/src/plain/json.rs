@@ -1,32 +1,34 @@
-//! A plain `send` in JSON.
+//! Plain frames in JSON.
 
 use serde_json::value::RawValue;
 
-use crate::client::ClientFrame;
 use crate::payload::Payload;
-use crate::plain::{Seen, Values, empty_send, field};
+use crate::plain::{Plain, Seen, Values};
 
-/// What a send begins with, as it is written most often.
-const BEGINNING: &str = r#"{"type":"send""#;
-
-/// Reads the plain `send` that `text` begins with into `frame`; what stands behind it.
+/// Reads the plain frame that `text` begins with into `frame`; what stands behind it.
 #[inline]
-pub(crate) fn json_send<'a>(text: &'a str, frame: &mut ClientFrame<'a>) -> Option<&'a str> {
+pub(crate) fn plain_json<'a, F: Plain<'a>>(text: &'a str, frame: &mut F) -> Option<&'a str> {
     let mut cursor = Cursor { text, at: 0 };
-    if text.starts_with(BEGINNING) {
-        cursor.at = BEGINNING.len();
+    if text.starts_with(F::BEGINNING) {
+        cursor.at = F::BEGINNING.len();
     } else {
         cursor.byte(b'{')?;
-        if cursor.key()? != "type" || cursor.text()? != "send" {
+        if cursor.key()? != "type" || cursor.text()? != F::TYPE {
             return None;
         }
     }
-    let (send, mut seen) = (empty_send(frame)?, Seen::default());
+    let (content, mut seen) = (frame.empty()?, Seen::default());
     while cursor.another()? {
-        let key = cursor.key()?;
-        field(send, &mut seen, key, &mut cursor)?;
+        let key = match F::frequent(cursor.rest()) {
+            Some((key, length)) => {
+                cursor.at += length;
+                key
+            }
+            None => cursor.key()?,
+        };
+        F::read(content, &mut seen, key, &mut cursor)?;
     }
-    seen.is_whole().then(|| &text[cursor.at..])
+    F::is_whole(&seen).then(|| &text[cursor.at..])
 }
 
 /// Whether `text` is a JSON string without an escape and nothing else.
@@ -74,13 +76,6 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn key(&mut self) -> Option<&'a str> {
-        // The three that every send has, compared as they are written most often.
-        for (written, key) in [("\"id\":", "id"), ("\"to\":", "to"), ("\"payload\":", "payload")] {
-            if self.rest().starts_with(written.as_bytes()) {
-                self.at += written.len();
-                return Some(key);
-            }
-        }
         let key = self.text()?;
         self.byte(b':')?;
         Some(key)

@@ -1,30 +1,29 @@
-//! A plain `send` in MessagePack.
+//! Plain frames in MessagePack.
 
 use serde_json::value::RawValue;
 
-use crate::client::ClientFrame;
 use crate::payload::Payload;
 use crate::plain::json::is_plain_string;
-use crate::plain::{Seen, Values, empty_send, field};
+use crate::plain::{Plain, Seen, Values};
 
-/// Reads the plain `send` that `data` begins with into `frame`; what stands behind it.
+/// Reads the plain frame that `data` begins with into `frame`; what stands behind it.
 #[inline]
-pub(crate) fn msgpack_send<'a>(data: &'a [u8], frame: &mut ClientFrame<'a>) -> Option<&'a [u8]> {
+pub(crate) fn plain_msgpack<'a, F: Plain<'a>>(data: &'a [u8], frame: &mut F) -> Option<&'a [u8]> {
     let mut cursor = Cursor(data);
     let entries = match cursor.byte()? {
         marker @ 0x80..=0x8f => u64::from(marker & 0x0f),
         0xde => cursor.uint(2)?,
         _ => return None,
     };
-    if entries == 0 || cursor.text()? != "type" || cursor.text()? != "send" {
+    if entries == 0 || cursor.text()? != "type" || cursor.text()? != F::TYPE {
         return None;
     }
-    let (send, mut seen) = (empty_send(frame)?, Seen::default());
+    let (content, mut seen) = (frame.empty()?, Seen::default());
     for _ in 1..entries {
         let key = cursor.text()?;
-        field(send, &mut seen, key, &mut cursor)?;
+        F::read(content, &mut seen, key, &mut cursor)?;
     }
-    seen.is_whole().then_some(cursor.0)
+    F::is_whole(&seen).then_some(cursor.0)
 }
 
 /// What is still to be read.

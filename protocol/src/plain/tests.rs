@@ -7,13 +7,15 @@ use proptest::sample::{Index, select};
 use crate::client::ClientFrame;
 use crate::encoding::Encoding;
 use crate::error::FrameError;
-use crate::plain::{json_send, msgpack_send};
+use crate::plain::{Plain, plain_json, plain_msgpack};
 use crate::read_client::client_frame;
+use crate::read_server::server_frame;
 use crate::refused::msgpack_reader;
+use crate::server::ServerFrame;
 use crate::strict::Map;
-use crate::wire::{JsonPayload, MsgpackPayload, WireClient};
+use crate::wire::{JsonPayload, MsgpackPayload};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 20] = [
     "type",
     "id",
     "to",
@@ -30,6 +32,10 @@ const KEYS: [&str; 16] = [
     "headers",
     "payload_b64",
     "later",
+    "from",
+    "session",
+    "ts",
+    "seq",
 ];
 
 /// Values, right and wrong, as they are written in JSON.
@@ -76,33 +82,67 @@ fn written(entries: &[(&str, &str)], space: &str, end: &str) -> String {
     format!("{{{}}}{end}", entries.join(","))
 }
 
-/// Begins as a send does; sometimes the rest of one follows.
+const SESSION: &str = r#""session/a~0123456789abcdefghijkl""#;
+
+/// Begins as plain frames do; sometimes the rest of one follows.
 fn entries() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
     let begun = select(vec![
         vec![("type", r#""send""#)],
         vec![("type", r#""send""#), ("id", "7"), ("to", r#""agent/a""#)],
         vec![("id", "7"), ("type", r#""send""#)],
+        vec![
+            ("type", r#""message""#),
+            ("from", r#""agent/a""#),
+            ("session", SESSION),
+            ("to", r#""agent/b""#),
+            ("ts", "7"),
+        ],
+        vec![("type", r#""message""#), ("from", r#""agent/a""#), ("session", SESSION)],
         vec![],
     ]);
     (begun, vec((select(&KEYS), select(&VALUES)), 0..5)).prop_map(|(begun, more)| [begun, more].concat())
 }
 
 fn check_json(text: &str) {
-    let mut frame = ClientFrame::Pong;
-    let Some(behind) = json_send(text, &mut frame) else { return };
-    let whole = &text[..text.len() - behind.len()];
-    let wire: Map<WireClient<'_, JsonPayload<'_>>> = serde_json::from_str(whole).unwrap();
-    assert_eq!(client_frame(wire.0), Ok::<_, FrameError<'_>>(frame), "{text}");
+    fn check<'a, W: serde::Deserialize<'a>, F: Plain<'a> + PartialEq + std::fmt::Debug>(
+        text: &'a str,
+        mut frame: F,
+        understand: impl Fn(W) -> Result<F, FrameError<'a>>,
+    ) {
+        let Some(behind) = plain_json(text, &mut frame) else { return };
+        let wire: Map<W> = serde_json::from_str(&text[..text.len() - behind.len()]).unwrap();
+        assert_eq!(understand(wire.0), Ok(frame), "{text}");
+    }
+    check(text, ClientFrame::Pong, client_frame::<JsonPayload<'_>>);
+    check(text, ServerFrame::Ping, server_frame::<JsonPayload<'_>>);
 }
 
 fn check_msgpack(data: &[u8]) {
-    let mut frame = ClientFrame::Pong;
-    let Some(behind) = msgpack_send(data, &mut frame) else { return };
-    let whole = &data[..data.len() - behind.len()];
-    assert_eq!(crate::extent::msgpack_extent(data), Some(whole.len()));
-    let wire: Map<WireClient<'_, MsgpackPayload<'_>>> =
-        serde::Deserialize::deserialize(&mut msgpack_reader(whole)).unwrap();
-    assert_eq!(client_frame(wire.0), Ok::<_, FrameError<'_>>(frame), "{data:x?}");
+    fn check<'a, W: serde::Deserialize<'a>, F: Plain<'a> + PartialEq + std::fmt::Debug>(
+        data: &'a [u8],
+        mut frame: F,
+        understand: impl Fn(W) -> Result<F, FrameError<'a>>,
+    ) {
+        let Some(behind) = plain_msgpack(data, &mut frame) else { return };
+        let whole = &data[..data.len() - behind.len()];
+        assert_eq!(crate::extent::msgpack_extent(data), Some(whole.len()));
+        let wire: Map<W> = serde::Deserialize::deserialize(&mut msgpack_reader(whole)).unwrap();
+        assert_eq!(understand(wire.0), Ok(frame), "{data:x?}");
+    }
+    check(data, ClientFrame::Pong, client_frame::<MsgpackPayload<'_>>);
+    check(data, ServerFrame::Ping, server_frame::<MsgpackPayload<'_>>);
+}
+
+fn client(encoding: Encoding, frame: &ClientFrame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(encoding, &mut bytes);
+    bytes
+}
+
+fn server(encoding: Encoding, frame: &ServerFrame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(encoding, &mut bytes);
+    bytes
 }
 
 fn plain_send(payload: &str) -> ClientFrame<'_> {
@@ -113,17 +153,38 @@ fn plain_send(payload: &str) -> ClientFrame<'_> {
     ClientFrame::Send(send)
 }
 
+fn plain_message(payload: &str) -> ServerFrame<'_> {
+    let address = |text: &'static str| crate::Address::parse(text.into()).unwrap();
+    let mut frame = ServerFrame::Ping;
+    let message = frame.empty().unwrap();
+    message.from = address("agent/worker-17");
+    message.session = address("session/worker-17~0123456789abcdefghijkl");
+    message.to = address("topic/a.b");
+    (message.ts, message.deadline_ms) = (1_795_000_000_000, Some(300));
+    message.payload = crate::Payload::Json(payload.into());
+    message.correlation_id = Some("c-1".into());
+    frame
+}
+
 #[test]
-fn what_clients_write_is_plain() {
+fn what_is_usually_written_is_plain() {
     for payload in [r#""text""#, "17", "null", r#"{"a":[1,2]}"#, r#""with \" an escape""#] {
         let frame = plain_send(payload);
-        let (mut json, mut msgpack, mut read) = (Vec::new(), Vec::new(), ClientFrame::Pong);
-        frame.encode(Encoding::Json, &mut json);
-        frame.encode(Encoding::Msgpack, &mut msgpack);
-        json.extend(b",{}");
-        assert_eq!(json_send(std::str::from_utf8(&json).unwrap(), &mut read), Some(",{}"));
+        let (json, msgpack) = (client(Encoding::Json, &frame), client(Encoding::Msgpack, &frame));
+        let (text, mut read) = (std::str::from_utf8(&json).unwrap(), ClientFrame::Pong);
+        assert_eq!(
+            (plain_json(&format!("{text},{{}}"), &mut read.clone()), plain_json(text, &mut read)),
+            (Some(",{}"), Some(""))
+        );
         assert_eq!(read, frame);
-        assert_eq!(msgpack_send(&msgpack, &mut read), Some(&[][..]));
+        assert_eq!(plain_msgpack(&msgpack, &mut read), Some(&[][..]));
+        assert_eq!(read, frame);
+        let frame = plain_message(payload);
+        let (json, msgpack) = (server(Encoding::Json, &frame), server(Encoding::Msgpack, &frame));
+        let (text, mut read) = (std::str::from_utf8(&json).unwrap(), ServerFrame::Ping);
+        assert_eq!(plain_json(text, &mut read), Some(""));
+        assert_eq!(read, frame);
+        assert_eq!(plain_msgpack(&msgpack, &mut read), Some(&[][..]));
         assert_eq!(read, frame);
     }
 }
@@ -147,13 +208,15 @@ proptest! {
         byte in any::<u8>(),
         cut in any::<Index>(),
     ) {
-        let mut data = Vec::new();
-        plain_send(payload).encode(Encoding::Msgpack, &mut data);
-        check_msgpack(&data);
-        let at = at.index(data.len());
-        data[at] = byte;
-        check_msgpack(&data);
-        check_msgpack(&data[..cut.index(data.len())]);
+        let send = client(Encoding::Msgpack, &plain_send(payload));
+        let message = server(Encoding::Msgpack, &plain_message(payload));
+        for mut data in [send, message] {
+            check_msgpack(&data);
+            let at = at.index(data.len());
+            data[at] = byte;
+            check_msgpack(&data);
+            check_msgpack(&data[..cut.index(data.len())]);
+        }
     }
 
     #[test]
@@ -162,12 +225,13 @@ proptest! {
         at in any::<Index>(),
         byte in 0u8..128,
     ) {
-        let mut data = Vec::new();
-        plain_send(payload).encode(Encoding::Json, &mut data);
-        let at = at.index(data.len());
-        data[at] = byte;
-        if let Ok(text) = std::str::from_utf8(&data) {
-            check_json(text);
+        let send = client(Encoding::Json, &plain_send(payload));
+        for mut data in [send, server(Encoding::Json, &plain_message(payload))] {
+            let at = at.index(data.len());
+            data[at] = byte;
+            if let Ok(text) = std::str::from_utf8(&data) {
+                check_json(text);
+            }
         }
     }
 }

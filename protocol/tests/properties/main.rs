@@ -41,7 +41,7 @@ fn whole(encoding: Encoding, data: &[u8]) -> Data<'_> {
 fn read_client(encoding: Encoding, data: &[u8]) -> Vec<ClientFrame<'_>> {
     let mut frames = Vec::new();
     let result = decode_client(whole(encoding, data), FRAMES_MAX, |frame| {
-        frames.push(frame.expect("a frame of ours").clone())
+        frames.push(frame.expect("a frame of ours").clone());
     });
     assert_eq!(result, Ok(()));
     frames
@@ -50,7 +50,7 @@ fn read_client(encoding: Encoding, data: &[u8]) -> Vec<ClientFrame<'_>> {
 fn read_server(encoding: Encoding, data: &[u8]) -> Vec<ServerFrame<'_>> {
     let mut frames = Vec::new();
     let result = decode_server(whole(encoding, data), FRAMES_MAX, |frame| {
-        frames.push(frame.expect("a frame of ours").clone())
+        frames.push(frame.expect("a frame of ours").clone());
     });
     assert_eq!(result, Ok(()));
     frames
