@@ -2,6 +2,7 @@
 
 mod abuse;
 mod drain;
+mod foreign;
 mod instance_death;
 mod redis_outage;
 mod slow_recipient;
