@@ -13,9 +13,12 @@ pub(super) fn encode(frame: &ServerFrame<'_>, encoding: Encoding) -> Chunk {
     Chunk::one(bytes)
 }
 
-/// A refusal of a command.
+/// A refusal of a command; `what` is the field at fault, or the limit.
 pub(super) fn refusal<'a>(id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) -> ServerFrame<'a> {
-    ServerFrame::Error { id, code, message: what.into(), retry_after_ms: None, limit: None }
+    let what = what.into();
+    let is_limit = matches!(code, ErrorCode::TooLarge | ErrorCode::LimitExceeded);
+    let limit = is_limit.then(|| what.clone());
+    ServerFrame::Error { id, code, message: what, retry_after_ms: None, limit }
 }
 
 /// A refusal by a rate.

@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use relay_protocol::server::Welcome;
-use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ServerFrame, decode_client, limit};
+use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ErrorCode, ServerFrame, decode_client, limit};
 use tokio::time::Instant;
 
+use crate::auth::AuthError;
 use crate::auth::Principal;
 use crate::directory::OwnEntry;
 use crate::limits::ConnectionLimits;
@@ -84,6 +85,9 @@ fn hello<S: Socket>(transport: &Transport<S>, frames: &Bytes, frames_max: usize)
                     Ok(Hello { id, token: token.map(|token| token.0.into_owned()) })
                 }
                 Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
+                Err(error) if error.code == ErrorCode::TooLarge && *error.what == *"token" => {
+                    Err(close(CloseCode::TokenInvalid, AuthError::TooLong.label()))
+                }
                 Err(_) => Err(close(CloseCode::BadFrame, "the first frame must be a well-formed hello")),
             });
         }
