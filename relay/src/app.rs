@@ -15,6 +15,7 @@ use crate::bus::memory::MemoryHub;
 use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
 use crate::config::Config;
+use crate::config::ConfigError;
 use crate::directory::SharedDirectory;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
@@ -37,6 +38,13 @@ pub struct App {
     context: Arc<SessionContext>,
     metrics: Arc<Metrics>,
     drain: Duration,
+}
+
+/// What is wrong with a configuration, all of it: its values, and the keys it names.
+pub fn problems(config: &Config) -> Vec<ConfigError> {
+    let mut problems = config.validate().err().unwrap_or_default();
+    problems.extend(auth::keys(&config.auth).1);
+    problems
 }
 
 /// Batches from the bus that wait to be dispatched, at most 128 KiB each; more are a gap.

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use relay::app::{App, minter};
+use relay::app::{App, minter, problems};
 use relay::auth::{RightsClaim, TokenRequest};
-use relay::config::{Config, markdown, text};
+use relay::config::{Config, ConfigError, markdown, text};
 use relay::lifecycle;
 use relay::telemetry;
 
@@ -108,25 +108,23 @@ fn main() -> ExitCode {
 
 /// Says what is wrong, all of it.
 fn check(config: &Config) -> ExitCode {
-    match config.validate() {
-        Ok(()) => {
-            println!("the configuration is fit to be used");
-            ExitCode::SUCCESS
-        }
-        Err(problems) => {
-            for problem in problems {
-                eprintln!("agent-relay: {problem}");
-            }
-            ExitCode::from(EXIT_CONFIG)
-        }
+    if tell(&problems(config)) {
+        return ExitCode::from(EXIT_CONFIG);
     }
+    println!("the configuration is fit to be used");
+    ExitCode::SUCCESS
+}
+
+/// Says whether there was something to tell.
+fn tell(problems: &[ConfigError]) -> bool {
+    for problem in problems {
+        eprintln!("agent-relay: {problem}");
+    }
+    !problems.is_empty()
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
-    if let Err(problems) = config.validate() {
-        for problem in problems {
-            eprintln!("agent-relay: {problem}");
-        }
+    if tell(&problems(config)) {
         std::process::exit(i32::from(EXIT_CONFIG));
     }
     telemetry::logs::start(&config.telemetry);

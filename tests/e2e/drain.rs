@@ -1,4 +1,4 @@
-//! SIGTERM with a thousand connections: each client is told when to come back, at times that are spread; nobody new is
+//! SIGTERM with five thousand connections: each client is told when to come back, at times that are spread; nobody new is
 //! let in meanwhile; and the process is gone well before a platform would kill it.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const CONNECTIONS: usize = 1_000;
+const CONNECTIONS: usize = 5_000;
 /// Cloud Run kills after ten seconds.
 const GONE_WITHIN: Duration = Duration::from_secs(8);
 /// Senders, each with a recipient of its own.

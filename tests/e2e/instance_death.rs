@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use relay_loadtest::agent::Agent;
-use relay_protocol::{Address, ErrorCode, ServerFrame};
-use relay_tests::fleet::{UNLIMITED, address, tell};
+use anyhow::ensure;
+use relay_protocol::ErrorCode;
+use relay_tests::fleet::{UNLIMITED, address};
+use relay_tests::peer::Outcome;
 use relay_tests::{Fleet, eventually, turn};
 use tokio::time::Instant;
 
@@ -15,21 +15,20 @@ const OUTCOME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an instance counts as alive after its last beat, and what a busy machine adds.
 const LEASE: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_relay_takes_only_its_own_agents_with_it() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
     let mut fleet = Fleet::joined(3, &UNLIMITED).await?;
-    let mut sender = fleet.agent(0, "sender").await?;
-    let mut neighbour = fleet.agent(1, "neighbour").await?;
-    let mut victim = fleet.agent(2, "victim").await?;
+    let mut sender = fleet.peer(0, "sender").await?;
+    let mut neighbour = fleet.peer(1, "neighbour").await?;
+    let mut victim = fleet.peer(2, "victim").await?;
     let (to_victim, to_neighbour) = (address("agent/victim")?, address("agent/neighbour")?);
     // Now the sender's instance knows where both are.
     for (to, agent) in [(&to_victim, &mut victim), (&to_neighbour, &mut neighbour)] {
-        let outcome = ask(&mut sender, to).await?;
+        let outcome = sender.ask(to).await?;
         ensure!(outcome == Outcome::Queued, "{outcome:?}");
-        hear(agent).await?;
+        agent.hear().await?;
     }
 
     fleet.take(2).kill().await?;
@@ -38,21 +37,21 @@ async fn a_killed_relay_takes_only_its_own_agents_with_it() -> anyhow::Result<()
     // Until the lease has lapsed it is not known that nobody is there; then it is, and at once.
     eventually("nobody is there", LEASE + SLACK, async || {
         let begun = Instant::now();
-        let outcome = ask(&mut sender, &to_victim).await?;
+        let outcome = sender.ask(&to_victim).await?;
         let took = begun.elapsed();
         ensure!(took < OUTCOME_TIMEOUT + SLACK, "an outcome took {took:?}");
         ensure!(outcome != Outcome::Queued, "queued with a relay killed {:?} before", killed.elapsed());
-        let other = ask(&mut sender, &to_neighbour).await?;
+        let other = sender.ask(&to_neighbour).await?;
         ensure!(other == Outcome::Queued, "the neighbour was not reached: {other:?}");
-        hear(&mut neighbour).await?;
+        neighbour.hear().await?;
         Ok((outcome == Outcome::Failed(ErrorCode::NoRecipient)).then_some(()))
     })
     .await?;
 
-    let mut back = fleet.agent(1, "victim").await?;
-    let outcome = ask(&mut sender, &to_victim).await?;
+    let mut back = fleet.peer(1, "victim").await?;
+    let outcome = sender.ask(&to_victim).await?;
     ensure!(outcome == Outcome::Queued, "not reached where it came back: {outcome:?}");
-    hear(&mut back).await
+    back.hear().await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,49 +60,22 @@ async fn an_agent_that_moves_is_reached_by_those_who_knew_where_it_was() -> anyh
     // A route that lives so long is corrected by what happens, not by its age.
     let environment = [UNLIMITED[0], UNLIMITED[1], UNLIMITED[2], ("RELAY_ROUTE_TTL_MS", "300000")];
     let mut fleet = Fleet::joined(3, &environment).await?;
-    let mut sender = fleet.agent(0, "sender").await?;
+    let mut sender = fleet.peer(0, "sender").await?;
     let to = address("agent/mover")?;
     for instance in [2, 1, 2] {
-        let mut mover = fleet.agent(instance, "mover").await?;
-        let outcome = ask(&mut sender, &to).await?;
+        let mut mover = fleet.peer(instance, "mover").await?;
+        let outcome = sender.ask(&to).await?;
         ensure!(outcome == Outcome::Queued, "on {instance}: {outcome:?}");
-        hear(&mut mover).await?;
-        mover.leave().await;
+        mover.hear().await?;
+        mover.agent.leave().await;
     }
-    let mover = fleet.agent(2, "mover").await?;
-    ensure!(ask(&mut sender, &to).await? == Outcome::Queued);
+    let mover = fleet.peer(2, "mover").await?;
+    ensure!(sender.ask(&to).await? == Outcome::Queued);
     // The route is known, and its instance dies; the agent is elsewhere before anybody else notices.
     fleet.take(2).kill().await?;
     drop(mover);
-    let mut mover = fleet.agent(1, "mover").await?;
-    let outcome = ask(&mut sender, &to).await?;
+    let mut mover = fleet.peer(1, "mover").await?;
+    let outcome = sender.ask(&to).await?;
     ensure!(outcome == Outcome::Queued, "after its instance's death: {outcome:?}");
-    hear(&mut mover).await
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    Queued,
-    Unknown,
-    Failed(ErrorCode),
-}
-
-/// Sends one message and waits for its outcome.
-async fn ask(sender: &mut Agent, to: &Address<'_>) -> anyhow::Result<Outcome> {
-    let id = tell(sender, to, "\"there?\"").await?;
-    let told = sender.wait_for(|frame| {
-        let ServerFrame::Receipt(receipt) = frame else { return None };
-        let has = |ranges: &[(u64, u64)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&id));
-        let failed = receipt.failed.iter().find(|failed| failed.id == id);
-        let failed = failed.map(|failed| Outcome::Failed(failed.reason));
-        let queued = has(&receipt.queued).then_some(Outcome::Queued);
-        queued.or(failed).or(has(&receipt.unknown).then_some(Outcome::Unknown))
-    });
-    Ok(tokio::time::timeout(PATIENCE, told).await.context("no outcome")??)
-}
-
-/// Waits for a message.
-async fn hear(agent: &mut Agent) -> anyhow::Result<()> {
-    let heard = agent.wait_for(|frame| matches!(frame, ServerFrame::Message(_)).then_some(()));
-    Ok(tokio::time::timeout(PATIENCE, heard).await.context("told to be queued, and nothing came")??)
+    mover.hear().await.map(drop)
 }

@@ -2,7 +2,12 @@
 
 mod abuse;
 mod drain;
+mod foreign;
+mod health;
+mod identity;
 mod instance_death;
 mod redis_outage;
 mod slow_recipient;
+mod start;
+
 mod traffic;

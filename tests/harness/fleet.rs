@@ -11,6 +11,7 @@ use relay_protocol::{Address, Encoding, Payload, ServerFrame};
 
 use crate::http::{self, Response};
 use crate::metrics::Metrics;
+use crate::peer::Peer;
 use crate::program;
 use crate::redis::Redis;
 
@@ -87,6 +88,11 @@ impl Fleet {
     /// `agent`, connected to the relay of that number.
     pub async fn agent(&self, instance: usize, agent: &str) -> anyhow::Result<Agent> {
         self.agent_speaking(instance, agent, Encoding::Json).await
+    }
+
+    /// `agent`, connected to the relay of that number, for one message at a time.
+    pub async fn peer(&self, instance: usize, agent: &str) -> anyhow::Result<Peer> {
+        Ok(self.agent(instance, agent).await?.into())
     }
 
     /// `agent`, connected to the relay of that number and speaking `encoding`.

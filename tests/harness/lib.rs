@@ -7,6 +7,7 @@ pub mod eventually;
 pub mod fleet;
 pub mod http;
 pub mod metrics;
+pub mod peer;
 pub mod program;
 pub mod raw;
 pub mod redis;

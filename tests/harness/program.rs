@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use relay_loadtest::launch::RELAY_PROGRAM;
+
+/// Longer than a relay takes to say what is wrong, on a busy machine.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The repository.
 pub fn root() -> &'static Path {
@@ -18,6 +22,27 @@ pub fn relay() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
+}
+
+/// How the relay ended that was run to its end.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; nothing where a signal ended it.
+    pub status: Option<i32>,
+    /// Its standard output.
+    pub said: String,
+    /// Its standard error.
+    pub complained: String,
+}
+
+/// Runs the relay to its end, with this environment and no other.
+pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Ended> {
+    let mut command = tokio::process::Command::new(relay()?);
+    command.args(arguments).env_clear().envs(environment.iter().copied()).kill_on_drop(true);
+    let output = tokio::time::timeout(END_TIMEOUT, command.output()).await;
+    let output = output.with_context(|| format!("the relay runs on after {arguments:?}"))??;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ended { status: output.status.code(), said: text(&output.stdout), complained: text(&output.stderr) })
 }
 
 /// A program that `make setup` provides: on the `PATH`, or where it is put otherwise.

@@ -10,24 +10,16 @@ use anyhow::{Context as _, anyhow};
 use crate::auth::mint::random_secret;
 use crate::auth::{Algorithm, Authenticator, JwtAuthenticator, JwtRules, KeySet, Minter};
 use crate::config::Config;
+use crate::config::ConfigError;
 use crate::config::Secret;
 use crate::config::auth::AuthConfig;
 
 /// The authenticator, and in development mode what makes tokens for it.
 pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, Option<Minter>)> {
     let auth = &config.auth;
-    let mut keys = KeySet::new();
-    if let Some(path) = &auth.auth_jwks_file {
-        keys.add_jwks(&read(path)?).with_context(|| format!("RELAY_AUTH_JWKS_FILE {}", path.display()))?;
-    }
-    for entry in &auth.auth_pem_keys {
-        let (kid, algorithm, path) = pem_entry(entry)?;
-        keys.add_pem(Some(kid), algorithm, &read(path)?)
-            .with_context(|| format!("RELAY_AUTH_PEM_KEYS {entry}"))?;
-    }
-    if let Some(secret) = &auth.auth_hmac_secret {
-        let kid = (!keys.is_empty()).then_some("hmac");
-        keys.add_secret(kid, secret).context("RELAY_AUTH_HMAC_SECRET")?;
+    let (mut keys, problems) = keys(auth);
+    if let Some(problem) = problems.into_iter().next() {
+        return Err(problem.into());
     }
     let minter = if config.server.dev { Some(development(auth, &mut keys)?) } else { None };
     let rules = JwtRules {
@@ -38,6 +30,31 @@ pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, 
     };
     let authenticator = JwtAuthenticator::new(keys, rules).context("authentication")?;
     Ok((Arc::new(authenticator), minter))
+}
+
+/// The keys that can be used, and what is wrong with the others.
+pub(super) fn keys(auth: &AuthConfig) -> (KeySet, Vec<ConfigError>) {
+    let (mut keys, mut problems) = (KeySet::new(), Vec::new());
+    let mut note = |setting, added: anyhow::Result<()>| {
+        problems.extend(added.err().map(|error| ConfigError::new(setting, format!("{error:#}"))));
+    };
+    if let Some(path) = &auth.auth_jwks_file {
+        let added = read(path)
+            .and_then(|set| keys.add_jwks(&set).with_context(|| path.display().to_string()).map(drop));
+        note("RELAY_AUTH_JWKS_FILE", added);
+    }
+    for entry in &auth.auth_pem_keys {
+        let added = pem_entry(entry).and_then(|(kid, algorithm, path)| {
+            keys.add_pem(Some(kid), algorithm, &read(path)?).with_context(|| entry.clone()).map(drop)
+        });
+        note("RELAY_AUTH_PEM_KEYS", added);
+    }
+    if let Some(secret) = &auth.auth_hmac_secret {
+        let kid = (!keys.is_empty()).then_some("hmac");
+        let added = keys.add_secret(kid, secret).map(drop);
+        note("RELAY_AUTH_HMAC_SECRET", added.map_err(Into::into));
+    }
+    (keys, problems)
 }
 
 /// A key that lives as long as the process, for the console.

@@ -178,6 +178,11 @@ impl Link {
         expired
     }
 
+    /// Whether anything has no report yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.state.lock().pending.is_empty()
+    }
+
     /// Waits until everything before `seq` has been reported or given up.
     pub(super) async fn settled_before(&self, seq: u64) {
         loop {

@@ -109,3 +109,6 @@ impl Router {
         Arc::clone(&self.links.entry(peer.clone()).or_insert_with(new))
     }
 }
+
+#[cfg(test)]
+mod tests;

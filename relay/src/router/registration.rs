@@ -34,7 +34,18 @@ impl Registration {
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
         let member =
             Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
-        tenant.agents.entry(Arc::clone(&entry.agent)).or_default().members.push(member);
+        {
+            let mut local = tenant.agents.entry(Arc::clone(&entry.agent)).or_default();
+            // Until it is known better: what was sent to where the agent was before comes first.
+            local.elsewhere |= local.members.is_empty();
+            local.members.push(member);
+        }
+        if !tenant.may_be_under_way(&entry.agent, &router.instance)
+            && let Some(mut local) = tenant.agents.get_mut(&entry.agent)
+            && local.members.len() == 1
+        {
+            local.elsewhere = false;
+        }
         // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
         let registration = Registration { router: Arc::clone(router), tenant, entry, connection, outbound };
         let registered = router.directory.register(registration.entry.clone());
@@ -78,6 +89,8 @@ impl Drop for Registration {
             local.members.retain(|member| member.connection != self.connection);
         }
         self.tenant.agents.remove_if(agent, |_, local| local.members.is_empty());
+        // A route to here is out of date, and no other instance would send back what went by it.
+        self.tenant.forget_route(agent);
         let unregistered = self.router.directory.unregister(self.entry.clone());
         self.router.tracker.spawn(async move {
             // An entry that stays because the store is away ends with this instance's wish for it.

@@ -41,6 +41,14 @@ pub(super) enum Route {
     Resolving(Box<Held>),
 }
 
+impl Route {
+    fn outdate(&mut self) {
+        if let Route::Known { until, .. } = self {
+            *until = Instant::now();
+        }
+    }
+}
+
 /// What waits for a route.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -60,6 +68,17 @@ impl Held {
     }
 }
 
+/// What is sent now may not go another way before everything under way here is settled.
+struct Barrier {
+    link: Arc<Link>,
+    /// Up to which number.
+    seq: u64,
+    /// Whether the instance said that the agent is not there, whatever the directory says.
+    sent_back: bool,
+}
+
+type Barriers = SmallVec<[Barrier; 1]>;
+
 /// A message whose recipient may be on another instance.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -72,14 +91,24 @@ pub(super) struct Parcel {
 }
 
 impl Tenant {
-    /// Asks again before the next message to `agent`.
+    /// Asks again before the next message to `agent`. Where it was is kept, as messages may still be under way there.
     pub(super) fn forget_route(&self, agent: &str) {
-        self.routes.remove_if(agent, |_, route| matches!(route, Route::Known { .. }));
+        if let Some(mut route) = self.routes.get_mut(agent) {
+            route.outdate();
+        }
     }
 
     /// Asks again before the next message to anybody.
     pub(super) fn forget_routes(&self) {
-        self.routes.retain(|_, route| matches!(route, Route::Resolving(_)));
+        self.routes.iter_mut().for_each(|mut route| route.outdate());
+    }
+
+    /// Whether messages to `agent` went, or may go, to other instances than `own`.
+    pub(super) fn may_be_under_way(&self, agent: &str, own: &InstanceId) -> bool {
+        self.routes.get(agent).is_some_and(|route| match &*route {
+            Route::Known { entries, .. } => entries.iter().any(|entry| entry.instance != *own),
+            Route::Resolving(_) => true,
+        })
     }
 
     /// Takes on the duty to ask. To be called with the entry's lock, under which it was seen that nobody has it.
@@ -93,6 +122,7 @@ impl Router {
     /// Sends a message where its agent is, as soon as that is known.
     pub(super) fn dispatch_parcel(self: &Arc<Self>, tenant: &Arc<Tenant>, parcel: Parcel) {
         let agent = Arc::clone(&parcel.direct.agent);
+        let mut before = SmallVec::new();
         // Looked up and taken under one lock: of two that find no route, one asks and the other waits behind it.
         match tenant.routes.entry(Arc::clone(&agent)) {
             MapEntry::Vacant(vacant) => {
@@ -108,10 +138,15 @@ impl Router {
                     return parcel.settlement.settle(outcome);
                 }
                 Route::Resolving(held) => return held.fresh.push_back(parcel),
-                outdated @ Route::Known { .. } => *outdated = tenant.begin_resolving(Held::fresh(parcel)),
+                outdated @ Route::Known { .. } => {
+                    let fresh = tenant.begin_resolving(Held::fresh(parcel));
+                    if let Route::Known { entries, .. } = std::mem::replace(outdated, fresh) {
+                        before = entries;
+                    }
+                }
             },
         }
-        self.resolve(tenant, &agent, None);
+        self.resolve(tenant, &agent, self.barriers(&before));
     }
 
     /// Asks again for a message that an instance sent back; later ones wait behind it.
@@ -132,15 +167,27 @@ impl Router {
             },
         }
         // What is still under way to that instance will come back too, and belongs before anything later.
-        let barrier = (Arc::clone(link), link.next_seq());
-        self.resolve(tenant, &agent, Some(barrier));
+        let barrier = Barrier { seq: link.next_seq(), link: Arc::clone(link), sent_back: true };
+        self.resolve(tenant, &agent, Barriers::from_iter([barrier]));
     }
 
-    /// Asks for a route whose entry was just taken.
-    fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barrier: Option<(Arc<Link>, u64)>) {
+    /// What may be under way to an agent by links to where it was.
+    fn barriers(&self, entries: &[Entry]) -> Barriers {
+        let mut barriers = Barriers::new();
+        for Entry { instance, .. } in entries {
+            let known = barriers.iter().any(|barrier: &Barrier| barrier.link.peer == *instance);
+            if !known && let Some(link) = self.links.get(instance).filter(|link| link.is_under_way()) {
+                barriers.push(Barrier { seq: link.next_seq(), link: Arc::clone(&link), sent_back: false });
+            }
+        }
+        barriers
+    }
+
+    /// Asks for a route whose entry was just taken. What is under way to where the agent is no more comes first.
+    fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barriers: Barriers) {
         let mut lookup = self.directory.lookup(&tenant.name, agent);
         // A directory in this process answers at once, and most tenants never need a task for it.
-        if barrier.is_none()
+        if barriers.is_empty()
             && let Some(found) = (&mut lookup).now_or_never()
         {
             return self.resolved(tenant, agent, &found);
@@ -154,14 +201,15 @@ impl Router {
         }
         let (router, tenant, agent) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(agent));
         self.tracker.spawn(async move {
-            let found = match barrier {
-                None => lookup.await,
-                Some((link, seq)) => {
+            let mut found = lookup.await;
+            for Barrier { link, seq, sent_back } in barriers {
+                let stays = |entries: &Vec<Entry>| entries.iter().any(|entry| entry.instance == link.peer);
+                if sent_back || !found.as_ref().is_ok_and(stays) {
                     // Ends at the latest when the outcome time-out gives up what is under way.
                     link.settled_before(seq).await;
-                    router.directory.lookup(&tenant.name, &agent).await
+                    found = router.directory.lookup(&tenant.name, &agent).await;
                 }
-            };
+            }
             router.resolved(&tenant, &agent, &found);
         });
     }
@@ -174,7 +222,12 @@ impl Router {
     ) {
         let Some(mut route) = tenant.routes.get_mut(agent) else { return };
         let known: SmallVec<[Entry; 1]> = match found {
-            Ok(entries) => entries.iter().cloned().collect(),
+            // A session that has left here may still stand in the directory; nobody knows better than we.
+            Ok(entries) => entries
+                .iter()
+                .filter(|entry| entry.instance != self.instance || tenant.is_here(agent, &entry.session))
+                .cloned()
+                .collect(),
             Err(DirectoryError) => SmallVec::new(),
         };
         match found {

@@ -46,6 +46,13 @@ impl Tenant {
         }
     }
 
+    /// Whether a session of `agent` is on this instance.
+    pub(super) fn is_here(&self, agent: &str, session: &str) -> bool {
+        self.agents
+            .get(agent)
+            .is_some_and(|local| local.members.iter().any(|member| *member.session == *session))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.members.load(Ordering::Acquire) == 0
     }

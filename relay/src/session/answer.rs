@@ -6,9 +6,12 @@ use crate::limits::Limited;
 use crate::session::Session;
 use crate::session::transport::Socket;
 
-/// A refusal of a command.
+/// A refusal of a command; `what` is the field at fault, or the limit.
 pub(super) fn refusal<'a>(id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) -> ServerFrame<'a> {
-    ServerFrame::Error { id, code, message: what.into(), retry_after_ms: None, limit: None }
+    let what = what.into();
+    let is_limit = matches!(code, ErrorCode::TooLarge | ErrorCode::LimitExceeded);
+    let limit = is_limit.then(|| what.clone());
+    ServerFrame::Error { id, code, message: what, retry_after_ms: None, limit }
 }
 
 /// A refusal by a rate.

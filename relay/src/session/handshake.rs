@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use relay_protocol::server::Welcome;
-use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ServerFrame, decode_client, limit};
+use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ErrorCode, ServerFrame, decode_client, limit};
 use tokio::time::Instant;
 
+use crate::auth::AuthError;
 use crate::auth::Principal;
 use crate::directory::OwnEntry;
 use crate::limits::ConnectionLimits;
@@ -82,6 +83,9 @@ fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
                     Ok(Hello { id: *id, token: token.take().map(|token| token.0.into_owned()) })
                 }
                 Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
+                Err(error) if error.code == ErrorCode::TooLarge && *error.what == *"token" => {
+                    Err(close(CloseCode::TokenInvalid, AuthError::TooLong.label()))
+                }
                 Err(_) => Err(close(CloseCode::BadFrame, "the first frame must be a well-formed hello")),
             });
         }

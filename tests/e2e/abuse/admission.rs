@@ -1,13 +1,20 @@
 //! More connections than there is room for: refused at once, told when to come back, and let in when there is room.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::ensure;
+use relay_loadtest::launch::{Cluster, ClusterOptions, RedisChoice};
 use relay_tests::http::Response;
 use relay_tests::raw::Raw;
-use relay_tests::{Fleet, eventually, turn};
+use relay_tests::{Fleet, eventually, program, turn};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 const JSON: &str = "agent-relay.v1.json";
+/// Half of so few are kept for other things than connections.
+const DESCRIPTORS: usize = 64;
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -38,6 +45,33 @@ async fn connections_without_a_token_have_a_limit_of_their_own() -> anyhow::Resu
     fleet.assert_serves(0).await?;
     drop(known);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_relay_with_few_descriptors_refuses_and_goes_on() -> anyhow::Result<()> {
+    let _machine = turn::shared().await;
+    let folder = TempDir::with_prefix("relay-tests-few-")?;
+    let few = folder.path().join("few");
+    let relay = program::relay()?;
+    fs::write(&few, format!("#!/bin/sh\nulimit -n {DESCRIPTORS}\nexec {} \"$@\"\n", relay.display()))?;
+    fs::set_permissions(&few, fs::Permissions::from_mode(0o755))?;
+    let options = ClusterOptions {
+        binary: few,
+        instances: 1,
+        redis: RedisChoice::None,
+        arguments: Vec::new(),
+        environment: Vec::new(),
+    };
+    let fleet = Fleet { cluster: Cluster::start(options).await?, redis: None };
+    let mut held = Vec::new();
+    for _ in 0..3 * DESCRIPTORS {
+        held.push(TcpStream::connect(fleet.address(0)).await?);
+    }
+    // Those that came first have the places until their heads are late; the last one hears so at once.
+    assert_overload(&refusal(&fleet).await?)?;
+    drop(held);
+    eventually("agents are served", FREE_WITHIN, async || Ok(fleet.assert_serves(0).await.ok())).await?;
+    fleet.cluster.stop().await
 }
 
 async fn upgrade(fleet: &Fleet) -> anyhow::Result<Option<Raw>> {

@@ -49,6 +49,7 @@ async fn framing_is_watched_before_hello_too() -> anyhow::Result<()> {
 
 fn faults() -> Vec<(&'static str, Vec<u8>, u16)> {
     let pieces = |count: usize| [frame(FIRST, b""), frame(NEXT, b"").repeat(count)].concat();
+    let half = vec![b' '; TOO_LARGE / 2];
     vec![
         ("not masked", vec![TEXT, 2, b'{', b'}'], 1002),
         ("a reserved bit", frame(RESERVED_BIT, b"{}"), 1002),
@@ -62,6 +63,7 @@ fn faults() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("text that is not UTF-8", frame(TEXT, &[b'"', 0xff, b'"']), 1007),
         ("a length of 2^63", [&[TEXT, 0xff, 0x80][..], &[0; 11][..]].concat(), 1009),
         ("a large message", frame(TEXT, &vec![b' '; TOO_LARGE]), 1009),
+        ("pieces that are large together", [frame(FIRST, &half), frame(NEXT, &half)].concat(), 1009),
         ("65 pieces", pieces(64), 1009),
         ("pieces without end", pieces(CONTINUATIONS), 1009),
         ("a flood of pings", frame(PING, b"").repeat(100), 4102),

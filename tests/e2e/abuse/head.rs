@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use relay_tests::raw::upgrade_head;
+use relay_tests::raw::{Raw, upgrade_head};
 use relay_tests::{Fleet, http, turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -45,6 +45,17 @@ async fn heads_that_are_too_large_or_wrong_are_refused() -> anyhow::Result<()> {
     let allowed = format!("{}{JSON}Origin: https://app.example.com\r\n\r\n", upgrade_head(fleet.address(0)));
     let answer = http::ask(fleet.address(0), allowed.as_bytes()).await?.context("no answer")?;
     ensure!(answer.status == 101, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_extension_is_negotiated() -> anyhow::Result<()> {
+    let _machine = turn::shared().await;
+    let fleet = Fleet::single(&[]).await?;
+    let offer = format!("{JSON}Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
+    let (_, answer) = Raw::ask(fleet.address(0), &offer).await?;
+    ensure!(answer.status == 101, "{answer:?}");
+    ensure!(answer.header("sec-websocket-extensions").is_none(), "{answer:?}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod receiving;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +61,7 @@ pub struct FaultyBus {
     faults: Faults,
     chance: Mutex<StdRng>,
     health: Arc<Mutex<BusHealth>>,
+    calm: Arc<AtomicBool>,
     outlet: Outlet,
 }
 
@@ -75,11 +77,12 @@ impl FaultyBus {
     ) -> (Arc<FaultyBus>, BusEvents) {
         let (outlet, events) = Outlet::new(events_max, tracker.clone(), token.clone());
         let health = Arc::new(Mutex::new(BusHealth::Up));
-        let receiving = Receiving::new(inner.1, outlet.clone(), faults, seed, health.clone());
+        let calm = Arc::new(AtomicBool::new(false));
+        let receiving = Receiving::new(inner.1, outlet.clone(), faults, seed, health.clone(), calm.clone());
         tracker.spawn(receiving.run(token.clone()));
         // Publishing and receiving draw apart, so that neither disturbs the run of the other.
         let chance = Mutex::new(StdRng::seed_from_u64(!seed));
-        (Arc::new(FaultyBus { inner: inner.0, faults, chance, health, outlet }), events)
+        (Arc::new(FaultyBus { inner: inner.0, faults, chance, health, calm, outlet }), events)
     }
 
     /// Makes the server go away, makes this instance deaf, or ends that: then there is a gap.
@@ -90,8 +93,14 @@ impl FaultyBus {
         }
     }
 
+    /// Lets nothing more go wrong. What is late already still comes late.
+    pub fn calm_down(&self) {
+        self.calm.store(true, Ordering::Release);
+        self.set_health(BusHealth::Up);
+    }
+
     fn happens(&self, probability: f64) -> bool {
-        self.chance.lock().random_bool(probability)
+        !self.calm.load(Ordering::Acquire) && self.chance.lock().random_bool(probability)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ahash::HashMap;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ pub(super) struct Receiving {
     faults: Faults,
     chance: StdRng,
     health: Arc<Mutex<BusHealth>>,
+    calm: Arc<AtomicBool>,
     /// Delayed batches by when they are due, and then by when they came.
     held: BTreeMap<(Instant, u64), (Channel, Bytes)>,
     /// When the last batch of a channel is due, while one is held.
@@ -39,10 +41,11 @@ impl Receiving {
         faults: Faults,
         seed: u64,
         health: Arc<Mutex<BusHealth>>,
+        calm: Arc<AtomicBool>,
     ) -> Receiving {
         let chance = StdRng::seed_from_u64(seed);
         let (held, last_due, came) = Default::default();
-        Receiving { events, outlet, faults, chance, health, held, last_due, came }
+        Receiving { events, outlet, faults, chance, health, calm, held, last_due, came }
     }
 
     pub(super) async fn run(mut self, token: CancellationToken) {
@@ -106,6 +109,6 @@ impl Receiving {
     }
 
     fn happens(&mut self, probability: f64) -> bool {
-        self.chance.random_bool(probability)
+        !self.calm.load(Ordering::Acquire) && self.chance.random_bool(probability)
     }
 }

@@ -1,5 +1,6 @@
 //! Whole sessions over an in-memory socket, with a clock that the test moves.
 
+mod bounds;
 mod clocks;
 mod commands;
 mod rig;

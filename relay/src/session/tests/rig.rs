@@ -153,6 +153,12 @@ impl Client {
         }
     }
 
+    /// Whether `text` stands in one of the next two WebSocket messages: what is nested too deeply for a reader is heard so.
+    pub(super) async fn hear_text_with(&mut self, text: &str) -> bool {
+        let said = [self.next().await, self.next().await];
+        said.iter().any(|message| matches!(message, Message::Text(said) if said.contains(text)))
+    }
+
     pub(super) async fn next(&mut self) -> Message {
         self.socket.next().await.unwrap().unwrap()
     }

@@ -1,0 +1,5 @@
+//! Two routers over a bus that fails by seed.
+
+mod faults;
+mod fleet;
+mod ledger;
