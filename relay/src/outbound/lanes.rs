@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use relay_protocol::client::Lane;
 use relay_protocol::server::FlowState;
-use smallvec::SmallVec;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -78,8 +77,9 @@ impl Lanes {
         Ok(())
     }
 
-    pub(super) fn take(&mut self, bytes_max: usize, frames_max: usize, out: &mut SmallVec<[Item; 8]>) {
+    pub(super) fn take(&mut self, bytes_max: usize, frames_max: usize, out: &mut Vec<Item>) {
         let (mut bytes, mut frames) = (0, 0);
+        out.reserve(frames_max.min(self.high.len() + self.normal.len()));
         while let Some(next) = self.high.front().or_else(|| self.normal.front()) {
             bytes += next.chunk.bytes.len();
             frames += next.chunk.frames as usize;

@@ -68,7 +68,7 @@ pub struct Taken {
     /// Outcomes and gaps to be written as frames.
     pub told: Told,
     /// Messages, in order.
-    pub items: smallvec::SmallVec<[Item; 8]>,
+    pub items: Vec<Item>,
     /// Subscriptions that could not be put in force, each with the command that wished for it.
     pub unsubscribed: Vec<(u64, Arc<str>)>,
     /// Since when the queue has been full without a break.

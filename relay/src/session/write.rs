@@ -82,12 +82,7 @@ impl<S: Socket> Session<S> {
     }
 
     /// Adds the messages that are still worth something; says how many are not.
-    fn gather(
-        &mut self,
-        items: SmallVec<[Item; 8]>,
-        now: Instant,
-        chunks: &mut SmallVec<[Chunk; 16]>,
-    ) -> u64 {
+    fn gather(&mut self, items: Vec<Item>, now: Instant, chunks: &mut SmallVec<[Chunk; 16]>) -> u64 {
         let (mut written, mut expired) = (0, 0);
         let mut oldest = None;
         for item in items {

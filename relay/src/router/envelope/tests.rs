@@ -61,6 +61,20 @@ fn every_item_reads_back() {
 }
 
 #[test]
+fn text_that_is_not_utf8_reaches_no_recipient() {
+    let mut batch = begin(&sender());
+    append_topic(&mut batch, &topic(b"{\"payload\":\"\xff\"}"));
+    append_direct(&mut batch, 7, &direct(None, None, b"\xff"));
+    let batch = Bytes::from(batch);
+    let items: Vec<_> = read(&batch).unwrap().1.collect();
+    assert_eq!(
+        items,
+        [None, Some(Item::Direct(7, direct(None, None, b"\xff")))],
+        "MessagePack may be any bytes"
+    );
+}
+
+#[test]
 fn what_a_later_release_adds_is_passed_over() {
     let mut batch = begin(&sender());
     // A kind that is not known, then a header that is longer than ours.
