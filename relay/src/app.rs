@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use crate::auth::KeyServer;
 use crate::bus::memory::MemoryHub;
 use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
@@ -20,7 +22,7 @@ use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::redis::Redis;
-use crate::router::{Router, RouterSettings};
+use crate::router::{Concerned, Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
@@ -51,7 +53,7 @@ impl App {
         let metrics = Metrics::new().context("metrics")?;
         let lifecycle = Lifecycle::default();
         let phase = Arc::new(Phase::default());
-        let (authenticator, minter) = auth::build(config)?;
+        let auth::Identity { authenticator, servers, minter } = auth::build(config, &metrics)?;
         let instance = InstanceId::random();
         let (bus, directory, events) = join(config, &instance, &lifecycle).await?;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
@@ -66,6 +68,13 @@ impl App {
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
+        for server in &servers {
+            services.spawn(Arc::clone(server).run(lifecycle.stop.clone()));
+            services.spawn(watch_keys(Arc::clone(server), Arc::clone(&router), lifecycle.stop.clone()));
+            if !server.first_answer().await {
+                tracing::warn!("a key server does not answer; trying on");
+            }
+        }
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
@@ -154,6 +163,14 @@ fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> any
         lifecycle.services.spawn(accept(listener, routes, admission, sessions, stop, settings));
     }
     Ok(address)
+}
+
+/// Whoever was let in by a key that is withdrawn is to leave.
+async fn watch_keys(server: Arc<KeyServer>, router: Arc<Router>, stop: CancellationToken) {
+    let mut withdrawals = server.withdrawals();
+    while let Some(Ok(())) = stop.run_until_cancelled(withdrawals.changed()).await {
+        router.recheck(&Concerned::All);
+    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>, lifecycle: Lifecycle) {

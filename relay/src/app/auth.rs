@@ -5,16 +5,34 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
+use relay_protocol::address::is_tenant;
 
 use crate::auth::mint::random_secret;
 use crate::auth::{Algorithm, Authenticator, JwtAuthenticator, JwtRules, KeySet, Minter};
+use crate::auth::{FIREBASE_KEYS_URL, FirebaseRules, Issuer, KeyServer, KeyServerSettings, RightsClaim};
 use crate::config::Config;
 use crate::config::Secret;
 use crate::config::auth::AuthConfig;
+use crate::config::key_servers::KeyServersConfig;
+use crate::telemetry::metrics::Metrics;
 
-/// The authenticator, and in development mode what makes tokens for it.
-pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, Option<Minter>)> {
+/// The least time between two questions to a key server for the sake of an unknown `kid`: made-up ones cost it no more
+/// than that.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// Who tells who presents a token.
+pub(super) struct Identity {
+    /// The authenticator.
+    pub(super) authenticator: Arc<dyn Authenticator>,
+    /// The key servers it looks at, to be run.
+    pub(super) servers: Vec<Arc<KeyServer>>,
+    /// In development mode, what makes tokens for it.
+    pub(super) minter: Option<Minter>,
+}
+
+/// Everything about identity that a configuration names.
+pub(super) fn build(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Identity> {
     let auth = &config.auth;
     let mut keys = KeySet::new();
     if let Some(path) = &auth.auth_jwks_file {
@@ -36,8 +54,65 @@ pub(super) fn build(config: &Config) -> anyhow::Result<(Arc<dyn Authenticator>, 
         leeway: Duration::from_secs(auth.auth_leeway_s),
         lifetime_max: Duration::from_secs(auth.auth_max_lifetime_s),
     };
-    let authenticator = JwtAuthenticator::new(keys, rules).context("authentication")?;
-    Ok((Arc::new(authenticator), minter))
+    let (mut issuers, mut servers) = (Vec::new(), Vec::new());
+    if let Some(url) = &config.key_servers.auth_jwks_url {
+        let server = key_server(&config.key_servers, url, metrics).context("RELAY_AUTH_JWKS_URL")?;
+        issuers.push(Issuer::published(Arc::clone(&server), rules.clone()).context("authentication")?);
+        servers.push(server);
+    }
+    if let Some(project) = &config.key_servers.auth_firebase_project {
+        let (server, rules) = firebase(config, project, metrics)?;
+        issuers.push(Issuer::firebase(Arc::clone(&server), rules));
+        servers.push(server);
+    }
+    // Last, as a key without a name is good for every name.
+    if !keys.is_empty() {
+        issuers.push(Issuer::fixed(keys, rules).context("authentication")?);
+    }
+    let tokens = JwtAuthenticator::new(issuers).context("authentication")?;
+    Ok(Identity { authenticator: Arc::new(tokens), servers, minter })
+}
+
+fn key_server(
+    config: &KeyServersConfig,
+    url: &str,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Arc<KeyServer>> {
+    let age_min = Duration::from_secs(config.auth_jwks_age_min_s);
+    let settings = KeyServerSettings {
+        url: url.to_owned(),
+        authorities: config.auth_jwks_ca_file.as_deref().map(read).transpose()?,
+        age_min,
+        age_max: Duration::from_secs(config.auth_jwks_age_max_s),
+        stale_for: Duration::from_secs(config.auth_jwks_stale_s),
+        ask_every: ASK_EVERY.min(age_min),
+    };
+    Ok(KeyServer::new(settings, Arc::clone(metrics))?)
+}
+
+/// The key server and the rules that follow from a project's id.
+fn firebase(
+    config: &Config,
+    project: &str,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Arc<KeyServer>, FirebaseRules)> {
+    let servers = &config.key_servers;
+    let url = servers.auth_firebase_keys_url.as_deref().unwrap_or(FIREBASE_KEYS_URL);
+    let server = key_server(servers, url, metrics).context("RELAY_AUTH_FIREBASE_KEYS_URL")?;
+    let tenant = servers.auth_firebase_tenant.as_deref().unwrap_or(project);
+    ensure!(is_tenant(tenant), "RELAY_AUTH_FIREBASE_TENANT: not a tenant: 1 to 64 of A-Z a-z 0-9 _ -");
+    let rights = match &servers.auth_firebase_rights {
+        Some(text) => RightsClaim::parse(text).context("RELAY_AUTH_FIREBASE_RIGHTS")?,
+        None => RightsClaim::everything(),
+    };
+    let rules = FirebaseRules {
+        project: project.to_owned(),
+        tenant: tenant.to_owned(),
+        rights,
+        leeway: Duration::from_secs(config.auth.auth_leeway_s),
+        lifetime_max: Duration::from_secs(config.auth.auth_max_lifetime_s),
+    };
+    Ok((server, rules))
 }
 
 /// A key that lives as long as the process, for the console.

@@ -46,14 +46,15 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
-    pub(super) fn validate(&self, dev: bool, problems: &mut Vec<ConfigError>) {
+    /// `keyed` where keys come from elsewhere.
+    pub(super) fn validate(&self, keyed: bool, problems: &mut Vec<ConfigError>) {
         let keys = self.auth_jwks_file.is_some()
             || !self.auth_pem_keys.is_empty()
             || self.auth_hmac_secret.is_some();
-        if !keys && !dev {
+        if !keys && !keyed {
             problems.push(ConfigError::new(
                 "RELAY_AUTH_JWKS_FILE",
-                "no key is configured, so no token could be checked; set it, RELAY_AUTH_PEM_KEYS or RELAY_AUTH_HMAC_SECRET, or use --dev",
+                "no key is configured, so no token could be checked; set it, RELAY_AUTH_JWKS_URL, RELAY_AUTH_FIREBASE_PROJECT, RELAY_AUTH_PEM_KEYS or RELAY_AUTH_HMAC_SECRET, or use --dev",
             ));
         }
         if self.auth_leeway_s > 60 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::auth::TokenKey;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound, Settlement};
 use crate::router::Router;
@@ -29,11 +30,16 @@ pub struct Registration {
 
 impl Registration {
     /// Enters a session; when this ends others can find it, unless the directory is away.
-    pub async fn enter(router: &Arc<Router>, entry: OwnEntry, outbound: Arc<Outbound>) -> Registration {
+    pub async fn enter(
+        router: &Arc<Router>,
+        entry: OwnEntry,
+        token: Option<TokenKey>,
+        outbound: Arc<Outbound>,
+    ) -> Registration {
         let tenant = router.tenant(&entry.tenant);
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
-        let member =
-            Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
+        let (session, queue) = (Arc::clone(&entry.session), Arc::clone(&outbound));
+        let member = Member { session, connection, outbound: queue, token };
         tenant.agents.entry(Arc::clone(&entry.agent)).or_default().members.push(member);
         // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
         let registration = Registration { router: Arc::clone(router), tenant, entry, connection, outbound };
@@ -48,6 +54,14 @@ impl Registration {
             router.announce_moved(tenant, agent);
         }
         registration
+    }
+
+    /// The client has shown another token.
+    pub fn renew(&self, token: Option<TokenKey>) {
+        if let Some(mut local) = self.tenant.agents.get_mut(&self.entry.agent) {
+            let own = local.members.iter_mut().find(|member| member.connection == self.connection);
+            own.into_iter().for_each(|own| own.token = token);
+        }
     }
 
     /// Routes a message of this session.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use relay_protocol::{CloseCode, ServerFrame};
 
-use crate::outbound::CloseSignal;
+use crate::outbound::{Beginning, CloseSignal};
 use crate::session::answer::encode;
 use crate::session::context::{SessionContext, Upgraded};
 use crate::session::handshake::open;
@@ -85,11 +85,15 @@ impl<S: Socket> Session<S> {
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
-        let (close, backlog) = self.outbound.begin_turn();
-        let paused = backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
+        let Beginning { close, recheck, control_backlog } = self.outbound.begin_turn();
+        let paused = control_backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
         let more = read?;
+        if recheck {
+            self.recheck()?;
+        }
+        self.poll_renewal(cx);
         self.see_to_clocks()?;
         if let Some(signal) = close {
             return Err(Over::Close(signal));
