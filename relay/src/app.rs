@@ -10,9 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::auth::KeyServer;
 use crate::bus::memory::MemoryHub;
 use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
@@ -22,7 +20,10 @@ use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::redis::Redis;
-use crate::router::{Concerned, Router, RouterSettings};
+use crate::revocation::memory::MemoryRevocationHub;
+use crate::revocation::redis::RedisRevocations;
+use crate::revocation::{RevocationStore, Revocations};
+use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
@@ -38,6 +39,7 @@ pub struct App {
     phase: Arc<Phase>,
     context: Arc<SessionContext>,
     metrics: Arc<Metrics>,
+    revocations: Arc<Revocations>,
     drain: Duration,
 }
 
@@ -53,9 +55,9 @@ impl App {
         let metrics = Metrics::new().context("metrics")?;
         let lifecycle = Lifecycle::default();
         let phase = Arc::new(Phase::default());
-        let auth::Identity { authenticator, servers, minter } = auth::build(config, &metrics)?;
         let instance = InstanceId::random();
-        let (bus, directory, events) = join(config, &instance, &lifecycle).await?;
+        let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
+        let Shared { bus, events, directory, revocations } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -68,13 +70,9 @@ impl App {
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
-        for server in &servers {
-            services.spawn(Arc::clone(server).run(lifecycle.stop.clone()));
-            services.spawn(watch_keys(Arc::clone(server), Arc::clone(&router), lifecycle.stop.clone()));
-            if !server.first_answer().await {
-                tracing::warn!("a key server does not answer; trying on");
-            }
-        }
+        let identity = auth::build(config, revocations, &router, &metrics)?;
+        identity.start(&router, &lifecycle).await;
+        let auth::Identity { authenticator, revocations, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
@@ -100,12 +98,17 @@ impl App {
         let drain = Duration::from_millis(server.drain_ms);
         let address = open(config, &state, &lifecycle)?;
         phase.set(Life::Serving);
-        Ok(App { address, lifecycle, phase, context, metrics, drain })
+        Ok(App { address, lifecycle, phase, context, metrics, revocations, drain })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The power to revoke tokens.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Leaves: no more is taken in, each session is told when to come back, queues are written, and everything ends
@@ -127,21 +130,32 @@ impl App {
     }
 }
 
-/// The bus and the directory that a configuration asks for.
+/// What instances share, in the form that a configuration asks for.
+struct Shared {
+    bus: SharedBus,
+    events: BusEvents,
+    directory: SharedDirectory,
+    revocations: Arc<dyn RevocationStore>,
+}
+
 async fn join(
     config: &Config,
     instance: &InstanceId,
     lifecycle: &Lifecycle,
-) -> anyhow::Result<(SharedBus, SharedDirectory, BusEvents)> {
+    revoked_for: Duration,
+) -> anyhow::Result<Shared> {
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
-        return Ok((bus, MemoryDirectoryHub::new().join(instance.clone()), events));
+        let directory = MemoryDirectoryHub::new().join(instance.clone());
+        let revocations = MemoryRevocationHub::new(revoked_for).join();
+        return Ok(Shared { bus, events, directory, revocations });
     };
     let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
-    Ok((bus, directory, events))
+    let revocations = RedisRevocations::join(&redis, revoked_for);
+    Ok(Shared { bus, events, directory, revocations })
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
@@ -163,14 +177,6 @@ fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> any
         lifecycle.services.spawn(accept(listener, routes, admission, sessions, stop, settings));
     }
     Ok(address)
-}
-
-/// Whoever was let in by a key that is withdrawn is to leave.
-async fn watch_keys(server: Arc<KeyServer>, router: Arc<Router>, stop: CancellationToken) {
-    let mut withdrawals = server.withdrawals();
-    while let Some(Ok(())) = stop.run_until_cancelled(withdrawals.changed()).await {
-        router.recheck(&Concerned::All);
-    }
 }
 
 async fn upkeep(metrics: Arc<Metrics>, lifecycle: Lifecycle) {

@@ -23,6 +23,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
 pub mod redis;
+pub mod revocation;
 pub mod router;
 pub mod server;
 pub mod session;

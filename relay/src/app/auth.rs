@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
+use futures_util::future::join_all;
 use relay_protocol::address::is_tenant;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::mint::random_secret;
 use crate::auth::{Algorithm, Authenticator, JwtAuthenticator, JwtRules, KeySet, Minter};
@@ -15,24 +17,37 @@ use crate::config::Config;
 use crate::config::Secret;
 use crate::config::auth::AuthConfig;
 use crate::config::key_servers::KeyServersConfig;
+use crate::lifecycle::Lifecycle;
+use crate::revocation::{Checked, Revocation, RevocationSettings, RevocationStore, Revocations, Target};
+use crate::router::{Concerned, Router};
 use crate::telemetry::metrics::Metrics;
 
 /// The least time between two questions to a key server for the sake of an unknown `kid`: made-up ones cost it no more
 /// than that.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a start waits for the list of revocations: as long as for Redis itself.
+const FIRST_READ: Duration = Duration::from_secs(2);
+
 /// Who tells who presents a token.
 pub(super) struct Identity {
     /// The authenticator.
     pub(super) authenticator: Arc<dyn Authenticator>,
-    /// The key servers it looks at, to be run.
-    pub(super) servers: Vec<Arc<KeyServer>>,
+    /// The key servers it looks at.
+    servers: Vec<Arc<KeyServer>>,
+    /// What it does not believe, whoever signed it.
+    pub(super) revocations: Arc<Revocations>,
     /// In development mode, what makes tokens for it.
     pub(super) minter: Option<Minter>,
 }
 
 /// Everything about identity that a configuration names.
-pub(super) fn build(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Identity> {
+pub(super) fn build(
+    config: &Config,
+    revocations: Arc<dyn RevocationStore>,
+    router: &Arc<Router>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Identity> {
     let auth = &config.auth;
     let mut keys = KeySet::new();
     if let Some(path) = &auth.auth_jwks_file {
@@ -69,8 +84,60 @@ pub(super) fn build(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<I
     if !keys.is_empty() {
         issuers.push(Issuer::fixed(keys, rules).context("authentication")?);
     }
-    let tokens = JwtAuthenticator::new(issuers).context("authentication")?;
-    Ok(Identity { authenticator: Arc::new(tokens), servers, minter })
+    let tokens = Arc::new(JwtAuthenticator::new(issuers).context("authentication")?);
+    let settings = RevocationSettings {
+        life: longest_life(config),
+        stale_for: Duration::from_secs(auth.auth_revocation_stale_s),
+    };
+    let concerned = Arc::clone(router);
+    let tell = move |revocation: &Revocation| concerned.recheck(&concerns(revocation));
+    let revocations = Revocations::new(revocations, settings, tell, Arc::clone(metrics));
+    let authenticator = Arc::new(Checked::new(tokens, Arc::clone(&revocations)));
+    Ok(Identity { authenticator, servers, revocations, minter })
+}
+
+/// The longest that a connection can live by one token.
+pub(super) fn longest_life(config: &Config) -> Duration {
+    let auth = &config.auth;
+    Duration::from_secs(auth.auth_max_lifetime_s + 2 * auth.auth_leeway_s + auth.auth_grace_s)
+}
+
+impl Identity {
+    /// Begins to fetch keys and to read revocations, and waits a little for the first of both: a relay that starts while
+    /// they are away serves whom it can.
+    pub(super) async fn start(&self, router: &Arc<Router>, lifecycle: &Lifecycle) {
+        let (services, stop) = (&lifecycle.services, &lifecycle.stop);
+        services.spawn(Arc::clone(&self.revocations).run(stop.clone()));
+        for server in &self.servers {
+            services.spawn(Arc::clone(server).run(stop.clone()));
+            services.spawn(watch_keys(Arc::clone(server), Arc::clone(router), stop.clone()));
+        }
+        if tokio::time::timeout(FIRST_READ, self.revocations.first_read()).await.is_err() {
+            tracing::warn!("the list of revocations cannot be read yet; trying on");
+        }
+        let answers = join_all(self.servers.iter().map(|server| server.first_answer())).await;
+        if answers.contains(&false) {
+            tracing::warn!("a key server gives no keys yet; trying on");
+        }
+    }
+}
+
+/// Whose sessions are to look.
+fn concerns(revocation: &Revocation) -> Concerned {
+    let tenant = Arc::clone(revocation.tenant());
+    match revocation.target() {
+        Target::Tenant => Concerned::Tenant(tenant),
+        Target::Agent(agent) => Concerned::Agent(tenant, Arc::clone(agent)),
+        Target::Token(key) => Concerned::Token(tenant, *key),
+    }
+}
+
+/// Whoever was let in by a key that is withdrawn is to leave.
+async fn watch_keys(server: Arc<KeyServer>, router: Arc<Router>, stop: CancellationToken) {
+    let mut withdrawals = server.withdrawals();
+    while let Some(Ok(())) = stop.run_until_cancelled(withdrawals.changed()).await {
+        router.recheck(&Concerned::All);
+    }
 }
 
 fn key_server(
