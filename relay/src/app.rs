@@ -11,6 +11,9 @@ use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
+use crate::api_keys::ApiKeys;
+use crate::api_keys::memory::MemoryApiKeys;
+use crate::api_keys::redis::RedisApiKeys;
 use crate::bus::memory::MemoryHub;
 use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
@@ -20,9 +23,9 @@ use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::redis::Redis;
+use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
-use crate::revocation::{RevocationStore, Revocations};
 use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
@@ -40,6 +43,7 @@ pub struct App {
     context: Arc<SessionContext>,
     metrics: Arc<Metrics>,
     revocations: Arc<Revocations>,
+    api_keys: Arc<ApiKeys>,
     drain: Duration,
 }
 
@@ -57,7 +61,7 @@ impl App {
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
         let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
-        let Shared { bus, events, directory, revocations } = shared;
+        let Shared { bus, events, directory, stores } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -70,9 +74,9 @@ impl App {
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
-        let identity = auth::build(config, revocations, &router, &metrics)?;
+        let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
-        let auth::Identity { authenticator, revocations, minter, .. } = identity;
+        let auth::Identity { authenticator, revocations, api_keys, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
@@ -98,7 +102,7 @@ impl App {
         let drain = Duration::from_millis(server.drain_ms);
         let address = open(config, &state, &lifecycle)?;
         phase.set(Life::Serving);
-        Ok(App { address, lifecycle, phase, context, metrics, revocations, drain })
+        Ok(App { address, lifecycle, phase, context, metrics, revocations, api_keys, drain })
     }
 
     /// Where it listens.
@@ -109,6 +113,11 @@ impl App {
     /// The power to revoke tokens.
     pub fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
+    }
+
+    /// The power to make, list and revoke API keys.
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        &self.api_keys
     }
 
     /// Leaves: no more is taken in, each session is told when to come back, queues are written, and everything ends
@@ -135,7 +144,7 @@ struct Shared {
     bus: SharedBus,
     events: BusEvents,
     directory: SharedDirectory,
-    revocations: Arc<dyn RevocationStore>,
+    stores: auth::Stores,
 }
 
 async fn join(
@@ -148,14 +157,16 @@ async fn join(
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
         let directory = MemoryDirectoryHub::new().join(instance.clone());
-        let revocations = MemoryRevocationHub::new(revoked_for).join();
-        return Ok(Shared { bus, events, directory, revocations });
+        let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
+        let stores = auth::Stores { revocations, api_keys };
+        return Ok(Shared { bus, events, directory, stores });
     };
     let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
-    let revocations = RedisRevocations::join(&redis, revoked_for);
-    Ok(Shared { bus, events, directory, revocations })
+    let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
+    let stores = auth::Stores { revocations, api_keys };
+    Ok(Shared { bus, events, directory, stores })
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {

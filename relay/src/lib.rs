@@ -14,6 +14,7 @@
 //!
 //! Imports only go down this list: `app`, `server`, `session`, `router`, then `bus`, `directory` and `outbound`.
 
+pub mod api_keys;
 pub mod app;
 pub mod auth;
 pub mod bus;

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use relay_protocol::address::is_tenant;
 use tokio_util::sync::CancellationToken;
 
+use crate::api_keys::{ApiKeyStore, ApiKeys, TokensAndApiKeys};
 use crate::auth::mint::random_secret;
 use crate::auth::{Algorithm, Authenticator, JwtAuthenticator, JwtRules, KeySet, Minter};
 use crate::auth::{FIREBASE_KEYS_URL, FirebaseRules, Issuer, KeyServer, KeyServerSettings, RightsClaim};
@@ -29,6 +30,12 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How long a start waits for the list of revocations: as long as for Redis itself.
 const FIRST_READ: Duration = Duration::from_secs(2);
 
+/// What instances share about identity.
+pub(super) struct Stores {
+    pub(super) revocations: Arc<dyn RevocationStore>,
+    pub(super) api_keys: Arc<dyn ApiKeyStore>,
+}
+
 /// Who tells who presents a token.
 pub(super) struct Identity {
     /// The authenticator.
@@ -37,6 +44,8 @@ pub(super) struct Identity {
     servers: Vec<Arc<KeyServer>>,
     /// What it does not believe, whoever signed it.
     pub(super) revocations: Arc<Revocations>,
+    /// Keys of programs.
+    pub(super) api_keys: Arc<ApiKeys>,
     /// In development mode, what makes tokens for it.
     pub(super) minter: Option<Minter>,
 }
@@ -44,7 +53,7 @@ pub(super) struct Identity {
 /// Everything about identity that a configuration names.
 pub(super) fn build(
     config: &Config,
-    revocations: Arc<dyn RevocationStore>,
+    stores: Stores,
     router: &Arc<Router>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Identity> {
@@ -91,9 +100,12 @@ pub(super) fn build(
     };
     let concerned = Arc::clone(router);
     let tell = move |revocation: &Revocation| concerned.recheck(&concerns(revocation));
-    let revocations = Revocations::new(revocations, settings, tell, Arc::clone(metrics));
-    let authenticator = Arc::new(Checked::new(tokens, Arc::clone(&revocations)));
-    Ok(Identity { authenticator, servers, revocations, minter })
+    let revocations = Revocations::new(stores.revocations, settings, tell, Arc::clone(metrics));
+    let life_max = Duration::from_secs(auth.auth_max_lifetime_s);
+    let believed = Arc::new(TokensAndApiKeys::new(tokens, Arc::clone(&stores.api_keys), life_max));
+    let authenticator = Arc::new(Checked::new(believed, Arc::clone(&revocations)));
+    let api_keys = Arc::new(ApiKeys::new(stores.api_keys, Arc::clone(&revocations)));
+    Ok(Identity { authenticator, servers, revocations, api_keys, minter })
 }
 
 /// The longest that a connection can live by one token.

@@ -31,8 +31,9 @@ pub use jwt::{FIREBASE_KEYS_URL, FirebaseRules, Issuer, JwtAuthenticator, JwtRul
 pub use key_server::{KeyServer, KeyServerSettings};
 pub use keyset::KeySet;
 pub use mint::{Minter, TokenRequest};
+pub(crate) use principal::Validity;
 pub use principal::{Principal, TokenKey};
-pub use rights::{Rights, RightsClaim};
+pub use rights::{InvalidRight, Rights, RightsClaim};
 
 /// Tells who presents a token.
 pub trait Authenticator: Debug + Send + Sync {

@@ -118,10 +118,13 @@ async fn serve(State(state): State<Arc<Shared>>) -> Response {
             let chunk = Bytes::from(vec![b' '; 64 * 1024]);
             body(stream::repeat_with(move || Ok(chunk.clone())))
         }
-        Answer::Drip => body(stream::unfold((), async |()| {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            Some((Ok(Bytes::from_static(b" ")), ()))
-        })),
+        Answer::Drip => {
+            let now_and_then = tokio::time::interval(Duration::from_millis(200));
+            body(stream::unfold(now_and_then, async |mut ticks| {
+                ticks.tick().await;
+                Some((Ok(Bytes::from_static(b" ")), ticks))
+            }))
+        }
         Answer::Silence => std::future::pending().await,
     };
     if let Some(value) = *state.cache_control.lock() {
