@@ -205,3 +205,6 @@ fn raise_descriptors() -> u64 {
     let _: io::Result<()> = setrlimit(Resource::Nofile, limit).map_err(Into::into);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod abuse;
 mod drain;
 mod instance_death;
+mod keys;
 mod redis_outage;
 mod slow_recipient;
 mod traffic;

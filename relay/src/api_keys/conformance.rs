@@ -1,11 +1,7 @@
 //! What every [`ApiKeyStore`](crate::api_keys::ApiKeyStore) does: each sentence of its documentation, as a check that any
 //! store can be put to. A check panics where a store does not conform.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "a check is a test: it panics where a store does not conform"
-)]
+#![expect(clippy::unwrap_used, reason = "a check is a test: it panics where a store does not conform")]
 
 use std::sync::Arc;
 use std::time::SystemTime;

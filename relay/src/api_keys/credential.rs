@@ -1,6 +1,7 @@
 //! `ark_<id>_<secret>`: 24 hexadecimal digits that say which key, and 256 random bits in base64url that prove it.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -52,8 +53,12 @@ impl Credential {
     /// A key that nobody has.
     pub(super) fn random() -> Credential {
         let id: [u8; ID_BYTES] = rand::random();
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Credential { id: KeyId(id), secret: rand::random() }
+        let mut digits = String::with_capacity(2 * ID_BYTES);
+        for byte in id {
+            // Writing into a string meets no error.
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Credential { id: KeyId(digits), secret: rand::random() }
     }
 
     /// Whether `text` means to be a key, and not a token.

@@ -60,11 +60,11 @@ impl ApiKeys {
         }
         let revocation = Revocation::of_token(tenant, &id.token_id()).map_err(|_| ApiKeyError::Tenant)?;
         // First what ends connections: a failure after it leaves a key that can be revoked again.
-        match self.revocations.revoke(revocation).await {
-            Err(RevocationError::Away) => return Err(ApiKeyError::Away),
-            // Not everywhere, but the key itself goes, and its connections with the life of a token.
-            Ok(()) | Err(_) => {}
+        let revoked = self.revocations.revoke(revocation).await;
+        if revoked == Err(RevocationError::Away) {
+            return Err(ApiKeyError::Away);
         }
+        // Should there be no room, the key itself goes, and its connections with the life of a token.
         self.store.remove(tenant, id).await?;
         Ok(true)
     }

@@ -39,7 +39,7 @@ struct Rig {
     authenticator: Checked,
 }
 
-async fn rig(store: Arc<dyn ApiKeyStore>) -> Rig {
+fn rig(store: Arc<dyn ApiKeyStore>) -> Rig {
     let settings = RevocationSettings { life: DAY, stale_for: DAY };
     let revocations =
         Revocations::new(MemoryRevocationHub::new(DAY).join(), settings, |_| {}, Metrics::new().unwrap());
@@ -78,7 +78,7 @@ async fn redis_conforms() {
 
 #[tokio::test]
 async fn a_key_opens_what_it_grants_until_it_is_revoked() {
-    let rig = rig(MemoryApiKeys::new()).await;
+    let rig = rig(MemoryApiKeys::new());
     let now = SystemTime::now();
     let (key, text) = rig.keys.create(request(), now).await.unwrap();
     let principal = rig.authenticator.authenticate(text.expose_text(), now).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_key_opens_what_it_grants_until_it_is_revoked() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused_as_an_unknown_id_is_and_is_no_use() {
-    let rig = rig(MemoryApiKeys::new()).await;
+    let rig = rig(MemoryApiKeys::new());
     let now = SystemTime::now();
     let (key, text) = rig.keys.create(request(), now).await.unwrap();
     let (_, other) = rig.keys.create(request(), now).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_wrong_secret_is_refused_as_an_unknown_id_is_and_is_no_use() {
 
 #[tokio::test]
 async fn an_expired_key_is_unknown_and_a_revoked_agent_keeps_its_keys() {
-    let rig = rig(MemoryApiKeys::new()).await;
+    let rig = rig(MemoryApiKeys::new());
     let now = SystemTime::now();
     let (_, text) = rig.keys.create(request(), now).await.unwrap();
     let late = rig.authenticator.authenticate(text.expose_text(), now + 30 * DAY).await;
@@ -134,7 +134,7 @@ async fn an_expired_key_is_unknown_and_a_revoked_agent_keeps_its_keys() {
 
 #[tokio::test]
 async fn what_cannot_be_a_key_is_not_made() {
-    let rig = rig(MemoryApiKeys::new()).await;
+    let rig = rig(MemoryApiKeys::new());
     let refusal = async |change: fn(&mut ApiKeyRequest)| {
         let mut request = request();
         change(&mut request);
@@ -162,7 +162,7 @@ async fn what_cannot_be_a_key_is_not_made() {
 async fn while_redis_is_away_a_key_is_refused_for_the_time_being() {
     let mut server = TestServer::start().await;
     let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
-    let rig = rig(RedisApiKeys::join(&redis)).await;
+    let rig = rig(RedisApiKeys::join(&redis));
     let (key, text) = rig.keys.create(request(), SystemTime::now()).await.unwrap();
     assert!(rig.authenticator.authenticate(text.expose_text(), SystemTime::now()).await.is_ok());
     let kept = server.say(&format!("HGET r1:k:{} record", key.id)).await;

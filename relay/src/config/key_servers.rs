@@ -1,8 +1,11 @@
 //! Whose keys are fetched.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use hyper::Uri;
+use relay_protocol::address::is_tenant;
 
 use crate::config::ConfigError;
 
@@ -58,6 +61,20 @@ impl KeyServersConfig {
             let problem = "must be RELAY_AUTH_JWKS_AGE_MAX_S to 604800";
             problems.push(ConfigError::new("RELAY_AUTH_JWKS_STALE_S", problem));
         }
+        for (name, url) in [
+            ("RELAY_AUTH_JWKS_URL", &self.auth_jwks_url),
+            ("RELAY_AUTH_FIREBASE_KEYS_URL", &self.auth_firebase_keys_url),
+        ] {
+            if url.as_ref().is_some_and(|url| key_server_url(url).is_none()) {
+                let problem =
+                    "not an https:// URL (http:// only to a loopback address), without user and fragment";
+                problems.push(ConfigError::new(name, problem));
+            }
+        }
+        if self.auth_firebase_tenant.as_ref().is_some_and(|tenant| !is_tenant(tenant)) {
+            let problem = "not a tenant: 1 to 64 of A-Z a-z 0-9 _ -";
+            problems.push(ConfigError::new("RELAY_AUTH_FIREBASE_TENANT", problem));
+        }
         self.validate_firebase(problems);
     }
 
@@ -82,6 +99,51 @@ impl KeyServersConfig {
         if !is_project {
             let problem = "must be a project's id: 6 to 30 of a-z 0-9 -, beginning with a letter";
             problems.push(ConfigError::new("RELAY_AUTH_FIREBASE_PROJECT", problem));
+        }
+    }
+}
+
+/// The URL that `text` is, if a key server may be asked there: over TLS, or on this machine.
+pub fn key_server_url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let authority = url.authority()?;
+    let host = authority.host().trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let may_be_asked = match url.scheme_str() {
+        Some("https") => true,
+        Some("http") => is_loopback,
+        _ => false,
+    };
+    // A fragment is cut off by the parser, so it is looked for in the text.
+    (may_be_asked && !authority.as_str().contains('@') && !text.contains('#')).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tls_or_this_machine_is_asked() {
+        for good in [
+            "https://keys.test/jwks",
+            "http://127.0.0.1:1/",
+            "http://[::1]:80/jwks",
+            "http://localhost/x?y=z",
+        ] {
+            assert!(key_server_url(good).is_some(), "{good}");
+        }
+        for bad in [
+            "http://keys.test/jwks",
+            "http://127.0.0.1.keys.test/",
+            "http://localhost.keys.test/",
+            "https://user:secret@keys.test/",
+            "https://keys.test/#x",
+            "ftp://keys.test/",
+            "/jwks",
+            "keys.test",
+            "",
+        ] {
+            assert_eq!(key_server_url(bad), None, "{bad}");
         }
     }
 }

@@ -145,7 +145,9 @@ impl Revocations {
             match self.store.add(owed.clone()).await {
                 Ok(()) => {
                     let mut list = self.list.write();
-                    owed.iter().for_each(|revocation| _ = list.add(revocation, self.settings.life, true));
+                    for revocation in &owed {
+                        list.add(revocation, self.settings.life, true);
+                    }
                 }
                 // What the store has was read, which is all that admission asks.
                 Err(StoreError::Full) => return Ok(begun),

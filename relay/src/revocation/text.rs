@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let at = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         for revocation in [
             Revocation::of_tenant("acme", at).unwrap(),
             Revocation::of_agent("acme", "bob.7", at).unwrap(),

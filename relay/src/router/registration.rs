@@ -60,7 +60,9 @@ impl Registration {
     pub fn renew(&self, token: Option<TokenKey>) {
         if let Some(mut local) = self.tenant.agents.get_mut(&self.entry.agent) {
             let own = local.members.iter_mut().find(|member| member.connection == self.connection);
-            own.into_iter().for_each(|own| own.token = token);
+            if let Some(own) = own {
+                own.token = token;
+            }
         }
     }
 

@@ -121,10 +121,19 @@ impl Issuer {
         Issuer { keys: Keys::Server(keys), rules: Rules::Firebase(rules) }
     }
 
+    /// The key that goes by just that name, or has none as the token has none.
     fn find(&self, key_id: Option<&str>) -> Option<Arc<VerifyingKey>> {
         match &self.keys {
-            Keys::Fixed(keys) => keys.find(key_id).cloned(),
+            Keys::Fixed(keys) => keys.find_exactly(key_id).cloned(),
             Keys::Server(server) => server.find(key_id),
+        }
+    }
+
+    /// The only key, if it has no name: it is good for every name that no other key has.
+    fn find_nameless(&self, key_id: Option<&str>) -> Option<Arc<VerifyingKey>> {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.find(key_id).cloned(),
+            Keys::Server(_) => None,
         }
     }
 
@@ -184,15 +193,21 @@ impl JwtAuthenticator {
             return issuer.judge(&token, &key, now);
         }
         let sought = join_all(self.issuers.iter().map(|issuer| issuer.seek(key_id))).await;
-        let mut refusal = AuthError::UnknownKey;
+        let mut refusal = None;
         for (issuer, sought) in self.issuers.iter().zip(sought) {
             match sought {
                 Sought::Found(key) => return issuer.judge(&token, &key, now),
                 Sought::Unknown => {}
-                Sought::Unavailable => refusal = AuthError::KeysUnavailable,
+                Sought::Unavailable => refusal = Some(AuthError::KeysUnavailable),
             }
         }
-        Err(refusal)
+        let nameless = self.issuers.iter().find_map(|issuer| Some((issuer, issuer.find_nameless(key_id)?)));
+        let judged = nameless.map(|(issuer, key)| issuer.judge(&token, &key, now));
+        match judged.unwrap_or(Err(AuthError::UnknownKey)) {
+            // It may be good by a key that cannot be had.
+            Err(judged) => Err(refusal.unwrap_or(judged)),
+            good => good,
+        }
     }
 }
 

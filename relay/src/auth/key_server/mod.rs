@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::keyset::{Fingerprint, VerifyingKey};
 use crate::telemetry::metrics::Metrics;
 
-pub use client::{KeyServerError, key_server_url};
+pub use client::KeyServerError;
 
 use client::{FetchError, KeyClient};
 use held::Held;

@@ -119,6 +119,14 @@ impl KeySet {
         }
     }
 
+    /// The key that goes by just that name, or the one without for a token without.
+    pub(in crate::auth) fn find_exactly(&self, key_id: Option<&str>) -> Option<&Arc<VerifyingKey>> {
+        match key_id {
+            Some(name) => self.named.get(name),
+            None => self.unnamed.as_ref(),
+        }
+    }
+
     /// Whether this very key is one of them.
     pub(in crate::auth) fn contains(&self, key: &Fingerprint) -> bool {
         self.iter().any(|(_, own)| own.fingerprint() == *key)

@@ -2,4 +2,5 @@
 
 mod clocks;
 mod commands;
+mod identity;
 mod rig;

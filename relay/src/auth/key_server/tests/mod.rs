@@ -306,7 +306,15 @@ async fn each_issuer_judges_by_its_own_rules() {
         Some(AuthError::WrongIssuer),
         "Google's keys are judged by Firebase's rules alone"
     );
-    assert!(authenticator.authenticate(&sign("own", &claims), SystemTime::now()).await.is_ok());
+    let own = authenticator.authenticate(&sign("own", &claims), SystemTime::now()).await;
+    assert!(own.is_ok(), "a key without a name is good for names that the key server does not have");
+    stand_in.answer(Answer::Keys(vec![vec![rsa("g1"), rsa("fresh")]]));
+    let judged = authenticator.authenticate(&sign("fresh", &claims), SystemTime::now()).await;
+    assert_eq!(
+        judged.err(),
+        Some(AuthError::WrongIssuer),
+        "and does not keep a new name from being looked for"
+    );
 }
 
 #[tokio::test]
