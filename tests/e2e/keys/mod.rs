@@ -26,7 +26,7 @@ async fn start(server: &KeyServer) -> anyhow::Result<Fleet> {
         ("RELAY_AUTH_JWKS_AGE_MIN_S", "1"),
         ("RELAY_AUTH_JWKS_AGE_MAX_S", "1"),
     ];
-    Fleet::joined(INSTANCES as u32, &[&keys[..], &UNLIMITED].concat()).await
+    Fleet::joined(u32::try_from(INSTANCES)?, &[&keys[..], &UNLIMITED].concat()).await
 }
 
 fn token(fleet: &Fleet, key: &IssuerKey, agent: &str) -> anyhow::Result<String> {
