@@ -1,4 +1,4 @@
-//! What every [`ApiKeyStore`](crate::api_keys::ApiKeyStore) does: each sentence of its documentation, as a check that any
+//! What every [`ApiKeyStore`] does: each sentence of its documentation, as a check that any
 //! store can be put to. A check panics where a store does not conform.
 
 #![expect(clippy::unwrap_used, reason = "a check is a test: it panics where a store does not conform")]

@@ -112,7 +112,9 @@ fn token_id(token: &str) -> String {
 }
 
 async fn leave(apps: [App; 3]) {
-    join_all(apps.map(App::leave)).await;
+    for left in join_all(apps.map(App::leave)).await {
+        assert!(left, "something went on for too long");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

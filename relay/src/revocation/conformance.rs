@@ -1,4 +1,4 @@
-//! What every [`RevocationStore`](crate::revocation::RevocationStore) does: each sentence of its documentation, as a check
+//! What every [`RevocationStore`] does: each sentence of its documentation, as a check
 //! that any store can be put to. A check panics where a store does not conform.
 
 #![expect(
