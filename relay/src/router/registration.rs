@@ -87,13 +87,20 @@ impl Registration {
     }
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+impl Registration {
+    /// Nothing more is put on the session's queue for its agent: whoever sends to it hears so.
+    pub fn withdraw(&self) {
         let agent = &self.entry.agent;
         if let Some(mut local) = self.tenant.agents.get_mut(agent) {
             local.members.retain(|member| member.connection != self.connection);
         }
         self.tenant.agents.remove_if(agent, |_, local| local.members.is_empty());
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.withdraw();
         let unregistered = self.router.directory.unregister(self.entry.clone());
         self.router.tracker.spawn(async move {
             // An entry that stays because the store is away ends with this instance's wish for it.

@@ -168,6 +168,8 @@ impl<S: Socket> Session<S> {
         if let Over::Close(signal) = &over
             && signal.code != CloseCode::SlowConsumer
         {
+            // Before the last look into the queue: what came after it would be told as queued and never be written.
+            self.registration.withdraw();
             if signal.code == CloseCode::Drain {
                 self.announce(signal);
             }
