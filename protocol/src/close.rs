@@ -88,6 +88,8 @@ codes! {
     ConnectionLimit = 4103, "connection_limit", BackOff;
     /// The tenant's quota is used up.
     Quota = 4104, "quota", BackOff;
+    /// What the token is to be checked with is away.
+    Unavailable = 4105, "unavailable", BackOff;
     /// No sign of life after a heartbeat.
     HeartbeatTimeout = 4201, "heartbeat_timeout", Now;
     /// The token expired; fetch another first.

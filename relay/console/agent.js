@@ -30,6 +30,7 @@ const CLOSE_MEANING = {
   4102: "went on sending after refusals",
   4103: "too many connections",
   4104: "the quota is used up",
+  4105: "the token cannot be checked at present",
   4201: "no sign of life",
   4202: "the token expired",
   4203: "the instance cannot know what was missed",

@@ -11,6 +11,9 @@ use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
+use crate::api_keys::ApiKeys;
+use crate::api_keys::memory::MemoryApiKeys;
+use crate::api_keys::redis::RedisApiKeys;
 use crate::bus::memory::MemoryHub;
 use crate::bus::redis::RedisBus;
 use crate::bus::{BusEvents, Channel, InstanceId, SharedBus};
@@ -21,6 +24,9 @@ use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::redis::Redis;
+use crate::revocation::Revocations;
+use crate::revocation::memory::MemoryRevocationHub;
+use crate::revocation::redis::RedisRevocations;
 use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
@@ -37,6 +43,8 @@ pub struct App {
     phase: Arc<Phase>,
     context: Arc<SessionContext>,
     metrics: Arc<Metrics>,
+    revocations: Arc<Revocations>,
+    api_keys: Arc<ApiKeys>,
     drain: Duration,
 }
 
@@ -59,9 +67,9 @@ impl App {
         let metrics = Metrics::new().context("metrics")?;
         let lifecycle = Lifecycle::default();
         let phase = Arc::new(Phase::default());
-        let (authenticator, minter) = auth::build(config)?;
         let instance = InstanceId::random();
-        let (bus, directory, events) = join(config, &instance, &lifecycle).await?;
+        let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
+        let Shared { bus, events, directory, stores } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -74,6 +82,9 @@ impl App {
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
+        let identity = auth::build(config, stores, &router, &metrics)?;
+        identity.start(&router, &lifecycle).await;
+        let auth::Identity { authenticator, revocations, api_keys, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
@@ -99,12 +110,22 @@ impl App {
         let drain = Duration::from_millis(server.drain_ms);
         let address = open(config, &state, &lifecycle)?;
         phase.set(Life::Serving);
-        Ok(App { address, lifecycle, phase, context, metrics, drain })
+        Ok(App { address, lifecycle, phase, context, metrics, revocations, api_keys, drain })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The power to revoke tokens.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// The power to make, list and revoke API keys.
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        &self.api_keys
     }
 
     /// Leaves: no more is taken in, each session is told when to come back, queues are written, and everything ends
@@ -126,21 +147,34 @@ impl App {
     }
 }
 
-/// The bus and the directory that a configuration asks for.
+/// What instances share, in the form that a configuration asks for.
+struct Shared {
+    bus: SharedBus,
+    events: BusEvents,
+    directory: SharedDirectory,
+    stores: auth::Stores,
+}
+
 async fn join(
     config: &Config,
     instance: &InstanceId,
     lifecycle: &Lifecycle,
-) -> anyhow::Result<(SharedBus, SharedDirectory, BusEvents)> {
+    revoked_for: Duration,
+) -> anyhow::Result<Shared> {
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
-        return Ok((bus, MemoryDirectoryHub::new().join(instance.clone()), events));
+        let directory = MemoryDirectoryHub::new().join(instance.clone());
+        let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
+        let stores = auth::Stores { revocations, api_keys };
+        return Ok(Shared { bus, events, directory, stores });
     };
     let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
-    Ok((bus, directory, events))
+    let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
+    let stores = auth::Stores { revocations, api_keys };
+    Ok(Shared { bus, events, directory, stores })
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
@@ -179,3 +213,6 @@ fn raise_descriptors() -> u64 {
     let _: io::Result<()> = setrlimit(Resource::Nofile, limit).map_err(Into::into);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@
 //!
 //! Imports only go down this list: `app`, `server`, `session`, `router`, then `bus`, `directory` and `outbound`.
 
+pub mod api_keys;
 pub mod app;
 pub mod auth;
 pub mod bus;
@@ -23,6 +24,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
 pub mod redis;
+pub mod revocation;
 pub mod router;
 pub mod server;
 pub mod session;

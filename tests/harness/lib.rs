@@ -6,6 +6,7 @@
 pub mod eventually;
 pub mod fleet;
 pub mod http;
+pub mod key_server;
 pub mod metrics;
 pub mod peer;
 pub mod program;

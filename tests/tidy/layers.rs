@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "api_keys",
             "auth",
             "bus",
             "config",
@@ -17,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "limits",
             "outbound",
             "redis",
+            "revocation",
             "router",
             "server",
             "session",
@@ -29,6 +31,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("session", &["auth", "config", "directory", "limits", "outbound", "router", "telemetry"]),
     ("router", &["auth", "bus", "config", "directory", "outbound", "telemetry"]),
     ("directory", &["bus", "config", "redis", "telemetry"]),
+    ("api_keys", &["auth", "config", "redis", "revocation", "telemetry"]),
+    ("revocation", &["auth", "config", "redis", "telemetry"]),
     ("bus", &["config", "redis", "telemetry"]),
     ("redis", &["config", "telemetry"]),
     ("auth", &["config", "telemetry"]),

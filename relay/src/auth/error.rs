@@ -58,6 +58,24 @@ pub enum AuthError {
     /// It was made to live longer than any token may.
     #[error("the token's lifetime is longer than allowed")]
     LivesTooLong,
+    /// Its key was withdrawn by the key server.
+    #[error("the key of the token was withdrawn")]
+    KeyWithdrawn,
+    /// The keys it could be checked with cannot be had at present.
+    #[error("the keys to check the token with cannot be had at present")]
+    KeysUnavailable,
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Whether it was revoked cannot be known at present.
+    #[error("whether the token was revoked cannot be known at present")]
+    RevocationsUnavailable,
+    /// No API key has this id and secret, or none any more.
+    #[error("no such API key")]
+    UnknownApiKey,
+    /// The API keys cannot be asked for at present.
+    #[error("API keys cannot be looked up at present")]
+    ApiKeysUnavailable,
     /// It grants something that cannot be granted.
     #[error("the token's rights: {0}")]
     Rights(#[from] InvalidRight),
@@ -67,7 +85,12 @@ impl AuthError {
     /// How a connection ends that presented such a token.
     pub const fn close_code(self) -> CloseCode {
         match self {
-            AuthError::Expired => CloseCode::TokenExpired,
+            // Another token may be had, signed by a key that is still there.
+            AuthError::Expired | AuthError::KeyWithdrawn => CloseCode::TokenExpired,
+            AuthError::Revoked => CloseCode::Revoked,
+            AuthError::KeysUnavailable
+            | AuthError::RevocationsUnavailable
+            | AuthError::ApiKeysUnavailable => CloseCode::Unavailable,
             // Genuine, and meant for someone else.
             AuthError::WrongAudience => CloseCode::Forbidden,
             AuthError::TooLong
@@ -81,6 +104,7 @@ impl AuthError {
             | AuthError::WrongIssuer
             | AuthError::NotYetValid
             | AuthError::LivesTooLong
+            | AuthError::UnknownApiKey
             | AuthError::Rights(_) => CloseCode::TokenInvalid,
         }
     }
@@ -101,6 +125,12 @@ impl AuthError {
             AuthError::Expired => "expired",
             AuthError::NotYetValid => "not_yet_valid",
             AuthError::LivesTooLong => "lives_too_long",
+            AuthError::KeyWithdrawn => "key_withdrawn",
+            AuthError::KeysUnavailable => "keys_unavailable",
+            AuthError::Revoked => "revoked",
+            AuthError::RevocationsUnavailable => "revocations_unavailable",
+            AuthError::UnknownApiKey => "unknown_api_key",
+            AuthError::ApiKeysUnavailable => "api_keys_unavailable",
             AuthError::Rights(_) => "rights",
         }
     }

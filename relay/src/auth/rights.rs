@@ -9,6 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::auth::grants::Grants;
+use crate::auth::json::{self, Json, Members};
 
 /// The most patterns in each list of a token: as many as a connection may have subscriptions.
 pub const PATTERNS_MAX: usize = 256;
@@ -24,6 +25,51 @@ pub struct RightsClaim {
     pub send: Vec<String>,
     /// Whether it may act on others of its tenant.
     pub admin: bool,
+}
+
+impl RightsClaim {
+    /// What the members of a claim grant. Members that are not known grant nothing, so that claims of a later release are
+    /// good here.
+    pub(in crate::auth) fn read(granted: &Members<'_>) -> Result<RightsClaim, InvalidRight> {
+        let patterns = |list: &'static str| match granted.get(list) {
+            None => Ok(Vec::new()),
+            Some(Json::List(patterns)) => {
+                let patterns = patterns.iter().map(|pattern| pattern.as_text().map(str::to_owned));
+                patterns.collect::<Option<Vec<String>>>().ok_or(InvalidRight::Pattern { list })
+            }
+            Some(_) => Err(InvalidRight::Type { member: list }),
+        };
+        let admin = match granted.get("admin") {
+            None => false,
+            Some(Json::Bool(admin)) => *admin,
+            Some(_) => return Err(InvalidRight::Type { member: "admin" }),
+        };
+        Ok(RightsClaim {
+            publish: patterns("publish")?,
+            subscribe: patterns("subscribe")?,
+            send: patterns("send")?,
+            admin,
+        })
+    }
+
+    /// What a claim written as JSON grants, each of its patterns being one.
+    pub fn parse(text: &str) -> Result<RightsClaim, InvalidRight> {
+        let granted = json::object(text.as_bytes()).ok_or(InvalidRight::Type { member: "relay" })?;
+        let claim = RightsClaim::read(&granted)?;
+        Rights::new(&claim)?;
+        Ok(claim)
+    }
+
+    /// Everything within a tenant but to administrate it.
+    pub fn everything() -> RightsClaim {
+        let every = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        RightsClaim {
+            publish: every(&["*"]),
+            subscribe: every(&["*"]),
+            send: every(&["agent/*", "session/*", "group/*"]),
+            admin: false,
+        }
+    }
 }
 
 /// What is wrong with a claim of rights.

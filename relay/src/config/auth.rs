@@ -40,20 +40,25 @@ pub struct AuthConfig {
     /// How long a connection lives on after its token, in seconds, so that a refresh under way can arrive.
     #[arg(long, env = "RELAY_AUTH_GRACE_S", default_value_t = 30, value_name = "S")]
     pub auth_grace_s: u64,
+    /// While Redis is away: how old the list of revocations may be before only tokens younger than this are let in, in
+    /// seconds. Connections that live stay.
+    #[arg(long, env = "RELAY_AUTH_REVOCATION_STALE_S", default_value_t = 300, value_name = "S")]
+    pub auth_revocation_stale_s: u64,
     /// How long before its end a client is told that its token expires, in seconds.
     #[arg(long, env = "RELAY_AUTH_WARN_S", default_value_t = 60, value_name = "S")]
     pub auth_warn_s: u64,
 }
 
 impl AuthConfig {
-    pub(super) fn validate(&self, dev: bool, problems: &mut Vec<ConfigError>) {
+    /// `keyed` where keys come from elsewhere.
+    pub(super) fn validate(&self, keyed: bool, problems: &mut Vec<ConfigError>) {
         let keys = self.auth_jwks_file.is_some()
             || !self.auth_pem_keys.is_empty()
             || self.auth_hmac_secret.is_some();
-        if !keys && !dev {
+        if !keys && !keyed {
             problems.push(ConfigError::new(
                 "RELAY_AUTH_JWKS_FILE",
-                "no key is configured, so no token could be checked; set it, RELAY_AUTH_PEM_KEYS or RELAY_AUTH_HMAC_SECRET, or use --dev",
+                "no key is configured, so no token could be checked; set it, RELAY_AUTH_JWKS_URL, RELAY_AUTH_FIREBASE_PROJECT, RELAY_AUTH_PEM_KEYS or RELAY_AUTH_HMAC_SECRET, or use --dev",
             ));
         }
         if self.auth_leeway_s > 60 {
@@ -61,6 +66,9 @@ impl AuthConfig {
         }
         if !(60..=30 * 86_400).contains(&self.auth_max_lifetime_s) {
             problems.push(ConfigError::new("RELAY_AUTH_MAX_LIFETIME_S", "must be 60 to 2592000"));
+        }
+        if !(5..=86_400).contains(&self.auth_revocation_stale_s) {
+            problems.push(ConfigError::new("RELAY_AUTH_REVOCATION_STALE_S", "must be 5 to 86400"));
         }
         for (name, value) in
             [("RELAY_AUTH_ISSUER", &self.auth_issuer), ("RELAY_AUTH_AUDIENCE", &self.auth_audience)]

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod bus;
+pub mod key_servers;
 pub mod limits;
 mod reference;
 pub mod secret;
@@ -18,6 +19,7 @@ pub use secret::Secret;
 
 use auth::AuthConfig;
 use bus::BusConfig;
+use key_servers::KeyServersConfig;
 use limits::LimitsConfig;
 use server::ServerConfig;
 use session::SessionConfig;
@@ -32,6 +34,9 @@ pub struct Config {
     /// Whom it believes.
     #[command(flatten, next_help_heading = "Authentication")]
     pub auth: AuthConfig,
+    /// Whose keys it fetches.
+    #[command(flatten, next_help_heading = "Key servers")]
+    pub key_servers: KeyServersConfig,
     /// How connections live.
     #[command(flatten, next_help_heading = "Sessions")]
     pub session: SessionConfig,
@@ -67,7 +72,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), Vec<ConfigError>> {
         let mut problems = Vec::new();
         self.server.validate(&mut problems);
-        self.auth.validate(self.server.dev, &mut problems);
+        self.auth.validate(self.server.dev || self.key_servers.is_used(), &mut problems);
+        self.key_servers.validate(&mut problems);
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
         self.limits.validate(&mut problems);

@@ -22,6 +22,29 @@ fn development_mode_needs_nothing_and_stays_on_loopback() {
 }
 
 #[test]
+fn key_servers_are_checked_as_a_whole() {
+    assert_eq!(problems(&["--auth-firebase-project", "agents-prod"]), [""; 0], "all that one sets");
+    assert_eq!(problems(&["--auth-jwks-url", "https://keys.test/jwks"]), [""; 0]);
+    assert_eq!(problems(&["--auth-jwks-url", "http://keys.test/jwks"]), ["RELAY_AUTH_JWKS_URL"]);
+    assert_eq!(problems(&["--auth-firebase-project", "x/../y"]), ["RELAY_AUTH_FIREBASE_PROJECT"]);
+    let stray = problems(&["--dev", "--auth-firebase-tenant", "a:b", "--auth-firebase-rights", "{}"]);
+    let expected = ["RELAY_AUTH_FIREBASE_TENANT", "RELAY_AUTH_FIREBASE_TENANT", "RELAY_AUTH_FIREBASE_RIGHTS"];
+    assert_eq!(stray, expected);
+    let ages = problems(&[
+        "--auth-jwks-url",
+        "https://keys.test",
+        "--auth-jwks-age-min-s",
+        "0",
+        "--auth-jwks-age-max-s",
+        "90000",
+        "--auth-jwks-stale-s",
+        "1",
+    ]);
+    let expected = ["RELAY_AUTH_JWKS_AGE_MIN_S", "RELAY_AUTH_JWKS_AGE_MAX_S", "RELAY_AUTH_JWKS_STALE_S"];
+    assert_eq!(ages, expected);
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let found = problems(&[
         "--allowed-origins",

@@ -47,6 +47,19 @@ struct State {
     told: Told,
     unsubscribed: Vec<(u64, Arc<str>)>,
     close: Option<CloseSignal>,
+    recheck: bool,
+}
+
+/// What a session looks at when a turn begins. Asked apart from what is to be written, as it holds for a socket that
+/// takes nothing too.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The connection is to end.
+    pub close: Option<CloseSignal>,
+    /// Something came up that concerns who the client is.
+    pub recheck: bool,
+    /// Bytes of control frames that wait.
+    pub control_backlog: usize,
 }
 
 /// Somebody other than the session wants its connection to end.
@@ -156,6 +169,12 @@ impl Outbound {
         self.waker.wake();
     }
 
+    /// Asks the session to look again at whether its client may stay.
+    pub fn ask_recheck(&self) {
+        self.state.lock().recheck = true;
+        self.waker.wake();
+    }
+
     /// Takes control frames, and messages up to `bytes_max` and `frames_max`, at least one if there is one.
     pub fn take(&self, bytes_max: usize, frames_max: usize) -> Taken {
         let mut state = self.state.lock();
@@ -173,11 +192,14 @@ impl Outbound {
         taken
     }
 
-    /// Whether the connection is to end; and the bytes of control frames that wait. Asked apart from what is to be
-    /// written, as it holds for a socket that takes nothing too.
-    pub fn begin_turn(&self) -> (Option<CloseSignal>, usize) {
+    /// What is to be looked at first.
+    pub fn begin_turn(&self) -> Beginning {
         let mut state = self.state.lock();
-        (state.close.take(), state.control_bytes)
+        Beginning {
+            close: state.close.take(),
+            recheck: std::mem::take(&mut state.recheck),
+            control_backlog: state.control_bytes,
+        }
     }
 
     /// Bytes of control frames that wait.

@@ -91,8 +91,12 @@ impl Redis {
         self.tracker.spawn(async move {
             token.cancelled().await;
             let goodbye = async {
-                // The answer does not matter: without one the task is stopped.
-                drop(client.quit().await);
+                tokio::select! {
+                    // fred may end the connection without answering, seen on an idle subscriber.
+                    _ = &mut connection => return,
+                    // The answer does not matter: without one the task is stopped.
+                    _ = client.quit() => {}
+                }
                 drop((&mut connection).await);
             };
             if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {

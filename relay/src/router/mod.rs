@@ -11,6 +11,7 @@ mod envelope;
 mod link;
 mod outbox;
 mod publish;
+mod recheck;
 mod registration;
 mod route;
 mod sweep;
@@ -32,6 +33,7 @@ use crate::directory::SharedDirectory;
 use crate::telemetry::metrics::Metrics;
 
 pub use direct::{Outgoing, Routed};
+pub use recheck::Concerned;
 pub use registration::Registration;
 pub use tenant::Tenant;
 pub use topics::NotSubscribed;

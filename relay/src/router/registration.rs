@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::auth::TokenKey;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound, Settlement};
 use crate::router::Router;
@@ -29,11 +30,16 @@ pub struct Registration {
 
 impl Registration {
     /// Enters a session; when this ends others can find it, unless the directory is away.
-    pub async fn enter(router: &Arc<Router>, entry: OwnEntry, outbound: Arc<Outbound>) -> Registration {
+    pub async fn enter(
+        router: &Arc<Router>,
+        entry: OwnEntry,
+        token: Option<TokenKey>,
+        outbound: Arc<Outbound>,
+    ) -> Registration {
         let tenant = router.tenant(&entry.tenant);
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
-        let member =
-            Member { session: Arc::clone(&entry.session), connection, outbound: Arc::clone(&outbound) };
+        let (session, queue) = (Arc::clone(&entry.session), Arc::clone(&outbound));
+        let member = Member { session, connection, outbound: queue, token };
         {
             let mut local = tenant.agents.entry(Arc::clone(&entry.agent)).or_default();
             // Until it is known better: what was sent to where the agent was before comes first.
@@ -61,6 +67,16 @@ impl Registration {
         registration
     }
 
+    /// The client has shown another token.
+    pub fn renew(&self, token: Option<TokenKey>) {
+        if let Some(mut local) = self.tenant.agents.get_mut(&self.entry.agent) {
+            let own = local.members.iter_mut().find(|member| member.connection == self.connection);
+            if let Some(own) = own {
+                own.token = token;
+            }
+        }
+    }
+
     /// Routes a message of this session.
     pub fn route(
         &self,
@@ -82,8 +98,9 @@ impl Registration {
     }
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+impl Registration {
+    /// Nothing more is put on the session's queue for its agent: whoever sends to it hears so.
+    pub fn withdraw(&self) {
         let agent = &self.entry.agent;
         if let Some(mut local) = self.tenant.agents.get_mut(agent) {
             local.members.retain(|member| member.connection != self.connection);
@@ -91,6 +108,12 @@ impl Drop for Registration {
         self.tenant.agents.remove_if(agent, |_, local| local.members.is_empty());
         // A route to here is out of date, and no other instance would send back what went by it.
         self.tenant.forget_route(agent);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.withdraw();
         let unregistered = self.router.directory.unregister(self.entry.clone());
         self.router.tracker.spawn(async move {
             // An entry that stays because the store is away ends with this instance's wish for it.

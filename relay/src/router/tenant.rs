@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
+use crate::auth::TokenKey;
 use crate::outbound::Outbound;
 use crate::router::outbox::Outbox;
 use crate::router::route::Route;
@@ -80,6 +81,7 @@ pub(super) struct Member {
     pub(super) session: Arc<str>,
     pub(super) connection: u64,
     pub(super) outbound: Arc<Outbound>,
+    pub(super) token: Option<TokenKey>,
 }
 
 /// The local subscribers of one pattern.

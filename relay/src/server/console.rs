@@ -75,7 +75,7 @@ pub(super) async fn token(State(state): State<Arc<ServerState>>, Query(wanted): 
         tenant: TENANT.to_owned(),
         agent: wanted.agent.clone(),
         ttl: TOKEN_LIFETIME,
-        rights: everything(),
+        rights: RightsClaim::everything(),
     };
     match minter.mint(&request, std::time::SystemTime::now()) {
         Ok(token) => {
@@ -83,16 +83,5 @@ pub(super) async fn token(State(state): State<Arc<ServerState>>, Query(wanted): 
             Json(Given { token, agent: wanted.agent, tenant: TENANT, expires_in_s }).into_response()
         }
         Err(_) => Rejection::InvalidName.into_response(),
-    }
-}
-
-/// May publish, subscribe and send to everybody in its tenant.
-pub(crate) fn everything() -> RightsClaim {
-    let every = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-    RightsClaim {
-        publish: every(&["*"]),
-        subscribe: every(&["*"]),
-        send: every(&["agent/*", "session/*", "group/*"]),
-        ..RightsClaim::default()
     }
 }

@@ -25,8 +25,6 @@ use crate::telemetry::metrics::Metrics;
 
 pub use accept::{AcceptSettings, accept};
 pub use admission::{Admission, AdmissionBounds};
-#[cfg(test)]
-pub(crate) use console::everything;
 pub use listen::listen;
 pub use origin::Origins;
 pub use route::{metrics_routes, routes};

@@ -21,6 +21,7 @@ use crate::session::Session;
 use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
 use crate::session::pulse::Pulse;
+use crate::session::renewal::refused;
 use crate::session::replies::ReplyRights;
 use crate::session::subscriptions::Subscriptions;
 use crate::session::transport::{End, Frames, Inbound, Socket, Transport};
@@ -52,7 +53,7 @@ pub(super) async fn open<S: Socket, P>(
         Ok(hello) => hello,
         Err(over) => return Err((transport, over)),
     };
-    let principal = match authenticate(context, hello.token.or(upgraded.token)) {
+    let principal = match authenticate(context, hello.token.or(upgraded.token)).await {
         Ok(principal) => principal,
         Err(over) => return Err((transport, over)),
     };
@@ -96,12 +97,10 @@ fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
     }
 }
 
-fn authenticate(context: &SessionContext, token: Option<String>) -> Result<Principal, Over> {
+async fn authenticate(context: &SessionContext, token: Option<String>) -> Result<Principal, Over> {
     let token = token.ok_or(close(CloseCode::TokenInvalid, "a token is needed"))?;
-    context.authenticator.authenticate(&token, SystemTime::now()).map_err(|error| {
-        tracing::debug!(reason = error.label(), "token refused");
-        close(error.close_code(), error.label())
-    })
+    let authenticated = context.authenticator.authenticate(&token, SystemTime::now()).await;
+    authenticated.map_err(|error| Over::Close(refused(error)))
 }
 
 /// Gives the session its name, its queue and its place, and welcomes it.
@@ -127,7 +126,12 @@ async fn admit<S: Socket>(
         session: name.into(),
         generation: 1,
     };
-    let registration = Registration::enter(&context.router, entry, Arc::clone(&outbound)).await;
+    let token = principal.token_key();
+    let registration = Registration::enter(&context.router, entry, token, Arc::clone(&outbound)).await;
+    // News that came between the check and the registration found nobody.
+    if let Err(error) = context.authenticator.recheck(&principal) {
+        return Err((transport, Over::Close(refused(error))));
+    }
     let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
     let welcome = Chunk::of(&welcome(settings, hello_id, &agent, &address, left), transport.encoding());
     if let Err(end) = transport.write(welcome) {
@@ -153,6 +157,7 @@ async fn admit<S: Socket>(
         moment: Moment::now(),
         turn: Turn::default(),
         tally: Tally::default(),
+        renewal: None,
         principal,
         transport,
     }))

@@ -1,14 +1,12 @@
 //! What a client says, frame by frame.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use relay_protocol::client::Qos;
 use relay_protocol::server::GapReason;
 use relay_protocol::{Chunk, ClientFrame, CloseCode, ErrorCode, FrameError, ServerFrame, decode_client};
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use crate::outbound::{CloseSignal, GapNotice};
 use crate::session::answer::{limited, refusal};
@@ -79,7 +77,7 @@ impl<S: Socket> Session<S> {
                 session.answer(&ServerFrame::Ok { id });
             }),
             &mut ClientFrame::Auth { id, ref token } => {
-                self.command(id, arrival, |session| session.renew(id, token, arrival.at));
+                self.command(id, arrival, |session| session.renew(id, token.borrowed()));
             }
         }
     }
@@ -168,7 +166,7 @@ impl<S: Socket> Session<S> {
         self.answer(&frame);
     }
 
-    fn unsubscribe(&mut self, topic: &str) {
+    pub(super) fn unsubscribe(&mut self, topic: &str) {
         let change = self.subscriptions.forget(topic);
         for pattern in &change.begin {
             // Already wished for and answered; a loss while the bus is away is told by its gap.
@@ -195,37 +193,6 @@ impl<S: Socket> Session<S> {
             all_topics: false,
             dropped: None,
         });
-    }
-
-    fn renew(&mut self, id: u64, token: &str, now: Instant) {
-        let authenticated = self.context.authenticator.authenticate(token, SystemTime::now());
-        let principal = match authenticated {
-            Ok(principal) => principal,
-            Err(error) => {
-                let code = match error.close_code() {
-                    CloseCode::TokenExpired => ErrorCode::TokenExpired,
-                    _ => ErrorCode::TokenInvalid,
-                };
-                return self.refuse(Some(id), code, error.label());
-            }
-        };
-        if principal.tenant() != self.principal.tenant() || principal.agent() != self.principal.agent() {
-            return self.refuse(Some(id), ErrorCode::TokenInvalid, "another tenant or agent");
-        }
-        let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
-        self.pulse.renew(&self.context.settings, left, now);
-        self.principal = principal;
-        let lost: Vec<Arc<str>> = self
-            .subscriptions
-            .patterns()
-            .filter(|pattern| !self.principal.rights().may_subscribe(pattern))
-            .cloned()
-            .collect();
-        for pattern in lost {
-            self.unsubscribe(&pattern);
-            self.refuse(None, ErrorCode::Forbidden, format!("no longer subscribed to {pattern}"));
-        }
-        self.answer(&ServerFrame::Ok { id });
     }
 }
 

@@ -11,6 +11,7 @@ mod inbound;
 mod meter;
 mod moment;
 mod pulse;
+mod renewal;
 mod replies;
 mod run;
 mod send;
@@ -35,6 +36,7 @@ pub use transport::Socket;
 
 use moment::{Moment, Tally};
 use pulse::Pulse;
+use renewal::Renewal;
 use replies::ReplyRights;
 use subscriptions::Subscriptions;
 use transport::Transport;
@@ -64,6 +66,7 @@ struct Session<S> {
     moment: Moment,
     turn: Turn,
     tally: Tally,
+    renewal: Option<Renewal>,
 }
 
 /// Why a session is over.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use relay_protocol::{Chunk, CloseCode, ServerFrame};
 
-use crate::outbound::CloseSignal;
+use crate::outbound::{Beginning, CloseSignal};
 use crate::session::context::{SessionContext, Upgraded};
 use crate::session::handshake::open;
 use crate::session::moment::Moment;
@@ -83,11 +83,15 @@ impl<S: Socket> Session<S> {
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
-        let (close, backlog) = self.outbound.begin_turn();
-        let paused = backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
+        let Beginning { close, recheck, control_backlog } = self.outbound.begin_turn();
+        let paused = control_backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
         let more = read?;
+        if recheck {
+            self.recheck()?;
+        }
+        self.poll_renewal(cx);
         self.see_to_clocks()?;
         if let Some(signal) = close {
             return Err(Over::Close(signal));
@@ -162,6 +166,8 @@ impl<S: Socket> Session<S> {
         if let Over::Close(signal) = &over
             && signal.code != CloseCode::SlowConsumer
         {
+            // Before the last look into the queue: what came after it would be told as queued and never be written.
+            self.registration.withdraw();
             if signal.code == CloseCode::Drain {
                 self.announce(signal);
             }

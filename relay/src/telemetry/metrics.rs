@@ -188,6 +188,16 @@ metrics! {
     lookups_empty: Counter = "relay_directory_lookups_total" { "result" = "none" };
     /// Lookups in the directory.
     lookups_failed: Counter = "relay_directory_lookups_total" { "result" = "unavailable" };
+    /// Questions to key servers.
+    key_fetches: Counter = "relay_key_fetches_total" { "result" = "ok" };
+    /// Questions to key servers.
+    key_fetches_failed: Counter = "relay_key_fetches_total" { "result" = "failed" };
+    /// Keys that key servers withdrew.
+    keys_withdrawn: Counter = "relay_keys_withdrawn_total";
+    /// Revocations in force, as this instance knows them.
+    revocations: Gauge = "relay_revocations";
+    /// Attempts to read the list of revocations that failed.
+    revocation_reads_failed: Counter = "relay_revocation_reads_failed_total";
     /// Whether this instance drains.
     draining: Gauge = "relay_draining";
 }

@@ -21,7 +21,7 @@ pub(super) fn principal(payload: &[u8], rules: &JwtRules, now: SystemTime) -> Re
         return Err(AuthError::WrongIssuer);
     }
     check_audience(claims, &rules.audience)?;
-    let validity = validity(claims, rules, now)?;
+    let validity = validity(claims, rules.leeway, rules.lifetime_max, now)?;
     let agent = text(claims, "sub")?;
     if !is_agent(agent) {
         return Err(AuthError::InvalidClaim { claim: "sub" });
@@ -34,7 +34,7 @@ pub(super) fn principal(payload: &[u8], rules: &JwtRules, now: SystemTime) -> Re
     Ok(Principal::new(tenant, agent, token_id(claims)?, validity, rights))
 }
 
-fn text<'c>(claims: &'c Members<'_>, claim: &'static str) -> Result<&'c str, AuthError> {
+pub(super) fn text<'c>(claims: &'c Members<'_>, claim: &'static str) -> Result<&'c str, AuthError> {
     let value = claims.get(claim).ok_or(AuthError::MissingClaim { claim })?;
     value.as_text().ok_or(AuthError::InvalidClaim { claim })
 }
@@ -49,7 +49,7 @@ fn check_audience(claims: &Members<'_>, ours: &str) -> Result<(), AuthError> {
 
 /// A time as a duration since the epoch, if the claim is there. Anything but an integer is refused: a library once
 /// took a string for absent, and accepted tokens for ever (CVE-2026-25537).
-fn time(claims: &Members<'_>, claim: &'static str) -> Result<Option<Duration>, AuthError> {
+pub(super) fn time(claims: &Members<'_>, claim: &'static str) -> Result<Option<Duration>, AuthError> {
     match claims.get(claim) {
         None => Ok(None),
         Some(Json::Integer(seconds)) => Ok(Some(Duration::from_secs(*seconds))),
@@ -57,19 +57,25 @@ fn time(claims: &Members<'_>, claim: &'static str) -> Result<Option<Duration>, A
     }
 }
 
-fn validity(claims: &Members<'_>, rules: &JwtRules, now: SystemTime) -> Result<Validity, AuthError> {
+/// When the token is good, if that is now.
+pub(super) fn validity(
+    claims: &Members<'_>,
+    leeway: Duration,
+    lifetime_max: Duration,
+    now: SystemTime,
+) -> Result<Validity, AuthError> {
     let required = |claim| time(claims, claim)?.ok_or(AuthError::MissingClaim { claim });
     let (issued, expires, not_before) = (required("iat")?, required("exp")?, time(claims, "nbf")?);
     // A clock before the epoch reads as the epoch: every token is then of the future.
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    if issued.max(not_before.unwrap_or_default()) > now.saturating_add(rules.leeway) {
+    if issued.max(not_before.unwrap_or_default()) > now.saturating_add(leeway) {
         return Err(AuthError::NotYetValid);
     }
     let lifetime = expires.checked_sub(issued).filter(|lifetime| !lifetime.is_zero());
-    if lifetime.ok_or(AuthError::InvalidClaim { claim: "exp" })? > rules.lifetime_max {
+    if lifetime.ok_or(AuthError::InvalidClaim { claim: "exp" })? > lifetime_max {
         return Err(AuthError::LivesTooLong);
     }
-    if now >= expires.saturating_add(rules.leeway) {
+    if now >= expires.saturating_add(leeway) {
         return Err(AuthError::Expired);
     }
     Ok(Validity { issued_at: point(issued, "iat")?, expires_at: point(expires, "exp")? })
@@ -80,7 +86,7 @@ fn point(since_epoch: Duration, claim: &'static str) -> Result<SystemTime, AuthE
     SystemTime::UNIX_EPOCH.checked_add(since_epoch).ok_or(AuthError::InvalidClaim { claim })
 }
 
-fn token_id<'c>(claims: &'c Members<'_>) -> Result<Option<&'c str>, AuthError> {
+pub(super) fn token_id<'c>(claims: &'c Members<'_>) -> Result<Option<&'c str>, AuthError> {
     if !claims.contains_key("jti") {
         return Ok(None);
     }
@@ -91,29 +97,10 @@ fn token_id<'c>(claims: &'c Members<'_>) -> Result<Option<&'c str>, AuthError> {
 }
 
 /// Members that are not known grant nothing, so that tokens of a later release are good here.
-fn rights_claim(claims: &Members<'_>) -> Result<RightsClaim, InvalidRight> {
-    let granted = match claims.get("relay") {
-        None => return Ok(RightsClaim::default()),
-        Some(Json::Object(granted)) => granted,
-        Some(_) => return Err(InvalidRight::Type { member: "relay" }),
-    };
-    let patterns = |list: &'static str| match granted.get(list) {
-        None => Ok(Vec::new()),
-        Some(Json::List(patterns)) => {
-            let patterns = patterns.iter().map(|pattern| pattern.as_text().map(str::to_owned));
-            patterns.collect::<Option<Vec<String>>>().ok_or(InvalidRight::Pattern { list })
-        }
-        Some(_) => Err(InvalidRight::Type { member: list }),
-    };
-    let admin = match granted.get("admin") {
-        None => false,
-        Some(Json::Bool(admin)) => *admin,
-        Some(_) => return Err(InvalidRight::Type { member: "admin" }),
-    };
-    Ok(RightsClaim {
-        publish: patterns("publish")?,
-        subscribe: patterns("subscribe")?,
-        send: patterns("send")?,
-        admin,
-    })
+pub(super) fn rights_claim(claims: &Members<'_>) -> Result<RightsClaim, InvalidRight> {
+    match claims.get("relay") {
+        None => Ok(RightsClaim::default()),
+        Some(Json::Object(granted)) => RightsClaim::read(granted),
+        Some(_) => Err(InvalidRight::Type { member: "relay" }),
+    }
 }

@@ -5,20 +5,26 @@
 //! claim is read before the signature is known to be good.
 
 mod claims;
+mod firebase;
 mod header;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use relay_protocol::limit;
 use thiserror::Error;
 
 use crate::auth::Authenticator;
 use crate::auth::error::AuthError;
 use crate::auth::jwt::header::Header;
-use crate::auth::keyset::KeySet;
+use crate::auth::key_server::{KeyServer, Sought};
+use crate::auth::keyset::{Fingerprint, KeySet, VerifyingKey};
 use crate::auth::principal::Principal;
+
+pub use firebase::{FIREBASE_KEYS_URL, FirebaseRules};
 
 /// What a genuine token must say to be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +54,16 @@ impl JwtRules {
             lifetime_max: JwtRules::LIFETIME_MAX_DEFAULT,
         }
     }
+
+    fn check(&self) -> Result<(), JwtRulesError> {
+        if self.issuers.is_empty() || self.issuers.iter().any(String::is_empty) {
+            return Err(JwtRulesError::NoIssuer);
+        }
+        if self.audience.is_empty() {
+            return Err(JwtRulesError::NoAudience);
+        }
+        Ok(())
+    }
 }
 
 /// Rules or keys by which no token could be judged.
@@ -65,51 +81,168 @@ pub enum JwtRulesError {
     NoAudience,
 }
 
-/// Authenticates by signed JWTs.
+/// Whose tokens are believed: keys, and what the tokens they sign must say.
 #[derive(Debug)]
-pub struct JwtAuthenticator {
-    keys: KeySet,
-    rules: JwtRules,
+pub struct Issuer {
+    keys: Keys,
+    rules: Rules,
 }
 
-impl JwtAuthenticator {
-    /// An authenticator that trusts tokens signed by `keys`, if `rules` could ever accept one.
-    pub fn new(keys: KeySet, rules: JwtRules) -> Result<JwtAuthenticator, JwtRulesError> {
+#[derive(Debug)]
+enum Keys {
+    Fixed(KeySet),
+    Server(Arc<KeyServer>),
+}
+
+#[derive(Debug)]
+enum Rules {
+    Jwt(JwtRules),
+    Firebase(FirebaseRules),
+}
+
+impl Issuer {
+    /// The issuer of tokens signed by `keys`, if `rules` could ever accept one.
+    pub fn fixed(keys: KeySet, rules: JwtRules) -> Result<Issuer, JwtRulesError> {
         if keys.is_empty() {
             return Err(JwtRulesError::NoKey);
         }
-        if rules.issuers.is_empty() || rules.issuers.iter().any(String::is_empty) {
-            return Err(JwtRulesError::NoIssuer);
+        rules.check()?;
+        Ok(Issuer { keys: Keys::Fixed(keys), rules: Rules::Jwt(rules) })
+    }
+
+    /// The issuer whose keys a server publishes.
+    pub fn published(keys: Arc<KeyServer>, rules: JwtRules) -> Result<Issuer, JwtRulesError> {
+        rules.check()?;
+        Ok(Issuer { keys: Keys::Server(keys), rules: Rules::Jwt(rules) })
+    }
+
+    /// Firebase Authentication, whose keys Google publishes.
+    pub fn firebase(keys: Arc<KeyServer>, rules: FirebaseRules) -> Issuer {
+        Issuer { keys: Keys::Server(keys), rules: Rules::Firebase(rules) }
+    }
+
+    /// The key that goes by just that name, or has none as the token has none.
+    fn find(&self, key_id: Option<&str>) -> Option<Arc<VerifyingKey>> {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.find_exactly(key_id).cloned(),
+            Keys::Server(server) => server.find(key_id),
         }
-        if rules.audience.is_empty() {
-            return Err(JwtRulesError::NoAudience);
+    }
+
+    /// The only key, if it has no name: it is good for every name that no other key has.
+    fn find_nameless(&self, key_id: Option<&str>) -> Option<Arc<VerifyingKey>> {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.find(key_id).cloned(),
+            Keys::Server(_) => None,
         }
-        Ok(JwtAuthenticator { keys, rules })
+    }
+
+    async fn seek(&self, key_id: Option<&str>) -> Sought {
+        match &self.keys {
+            Keys::Fixed(_) => Sought::Unknown,
+            Keys::Server(server) => server.seek(key_id).await,
+        }
+    }
+
+    fn contains(&self, key: &Fingerprint) -> bool {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.contains(key),
+            Keys::Server(server) => server.contains(key),
+        }
+    }
+
+    fn judge(&self, token: &Parts<'_>, key: &VerifyingKey, now: SystemTime) -> Result<Principal, AuthError> {
+        if token.header.algorithm()? != key.algorithm().name() {
+            return Err(AuthError::WrongAlgorithm);
+        }
+        if !key.verifies(token.signed.as_bytes(), token.signature) {
+            return Err(AuthError::BadSignature);
+        }
+        let payload = decode(token.payload)?;
+        let principal = match &self.rules {
+            Rules::Jwt(rules) => claims::principal(&payload, rules, now)?,
+            Rules::Firebase(rules) => firebase::principal(&payload, rules, now)?,
+        };
+        Ok(principal.signed_by_key(key.fingerprint()))
+    }
+}
+
+/// Authenticates by signed JWTs, of any of some issuers. The one that has the token's key judges it, by its own rules
+/// alone.
+#[derive(Debug)]
+pub struct JwtAuthenticator {
+    issuers: Vec<Issuer>,
+}
+
+impl JwtAuthenticator {
+    /// An authenticator that trusts these issuers; earlier ones first, if two have a key of one name.
+    pub fn new(issuers: Vec<Issuer>) -> Result<JwtAuthenticator, JwtRulesError> {
+        if issuers.is_empty() { Err(JwtRulesError::NoKey) } else { Ok(JwtAuthenticator { issuers }) }
+    }
+
+    async fn judge(&self, token: &str, now: SystemTime) -> Result<Principal, AuthError> {
+        if token.len() > limit::TOKEN_BYTES_MAX {
+            return Err(AuthError::TooLong);
+        }
+        let (header, rest) = token.split_once('.').ok_or(AuthError::Malformed)?;
+        let header = decode(header)?;
+        let token = Parts::read(token, rest, &header)?;
+        let key_id = token.header.key_id()?;
+        let held = self.issuers.iter().find_map(|issuer| Some((issuer, issuer.find(key_id)?)));
+        if let Some((issuer, key)) = held {
+            return issuer.judge(&token, &key, now);
+        }
+        let sought = join_all(self.issuers.iter().map(|issuer| issuer.seek(key_id))).await;
+        let mut refusal = None;
+        for (issuer, sought) in self.issuers.iter().zip(sought) {
+            match sought {
+                Sought::Found(key) => return issuer.judge(&token, &key, now),
+                Sought::Unknown => {}
+                Sought::Unavailable => refusal = Some(AuthError::KeysUnavailable),
+            }
+        }
+        let nameless = self.issuers.iter().find_map(|issuer| Some((issuer, issuer.find_nameless(key_id)?)));
+        let judged = nameless.map(|(issuer, key)| issuer.judge(&token, &key, now));
+        match judged.unwrap_or(Err(AuthError::UnknownKey)) {
+            // It may be good by a key that cannot be had.
+            Err(judged) => Err(refusal.unwrap_or(judged)),
+            good => good,
+        }
     }
 }
 
 impl Authenticator for JwtAuthenticator {
-    fn authenticate(&self, token: &str, now: SystemTime) -> Result<Principal, AuthError> {
-        if token.len() > limit::TOKEN_BYTES_MAX {
-            return Err(AuthError::TooLong);
-        }
-        let mut parts = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+    fn authenticate<'a>(
+        &'a self,
+        token: &'a str,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Principal, AuthError>> {
+        self.judge(token, now).boxed()
+    }
+
+    fn recheck(&self, principal: &Principal) -> Result<(), AuthError> {
+        let is_held = |key| self.issuers.iter().any(|issuer| issuer.contains(key));
+        if principal.signed_by().is_none_or(is_held) { Ok(()) } else { Err(AuthError::KeyWithdrawn) }
+    }
+}
+
+/// A token taken apart.
+struct Parts<'a> {
+    header: Header<'a>,
+    payload: &'a str,
+    signature: &'a str,
+    signed: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// `rest` is what follows the first dot of `token`, and `header` what stands before it, decoded.
+    fn read(token: &'a str, rest: &'a str, header: &'a [u8]) -> Result<Parts<'a>, AuthError> {
+        let (payload, signature) = rest.split_once('.').ok_or(AuthError::Malformed)?;
+        if signature.contains('.') {
             return Err(AuthError::Malformed);
-        };
+        }
         let signed = &token[..token.len() - signature.len() - 1];
-        let header = decode(header)?;
-        let header = Header::read(&header)?;
-        let key = self.keys.find(header.key_id()?).ok_or(AuthError::UnknownKey)?;
-        if header.algorithm()? != key.algorithm().name() {
-            return Err(AuthError::WrongAlgorithm);
-        }
-        if !key.verifies(signed.as_bytes(), signature) {
-            return Err(AuthError::BadSignature);
-        }
-        claims::principal(&decode(payload)?, &self.rules, now)
+        Ok(Parts { header: Header::read(header)?, payload, signature, signed })
     }
 }
 

@@ -3,12 +3,13 @@
 use jsonwebtoken::{DecodingKey, crypto};
 
 use crate::auth::algorithm::Algorithm;
+use crate::auth::digest::digest;
 use crate::auth::keyset::error::KeyError;
 
 /// Shorter moduli are not to be used after 2013 (NIST SP 800-131A).
 pub(super) const RSA_BITS_MIN: usize = 2048;
 /// The cost of a verification grows with the square of the length.
-pub(super) const RSA_BITS_MAX: usize = 4096;
+pub(super) const RSA_BITS_MAX: usize = 8192;
 /// Smaller exponents have a history of attacks on sloppy padding checks.
 pub(super) const RSA_EXPONENT_MIN: u64 = 65_537;
 /// The cryptographic library takes no exponent of more than 33 bits.
@@ -21,7 +22,12 @@ pub(super) const HMAC_BYTES_MIN: usize = 32;
 pub struct VerifyingKey {
     algorithm: Algorithm,
     key: DecodingKey,
+    fingerprint: Fingerprint,
 }
+
+/// Tells keys apart by what they are, not by what they are called: 128 bits of a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::auth) struct Fingerprint([u8; 16]);
 
 impl VerifyingKey {
     /// The key of a shared secret.
@@ -32,7 +38,7 @@ impl VerifyingKey {
         if secret.len() < HMAC_BYTES_MIN {
             return Err(KeyError::SecretTooShort { bytes: secret.len() });
         }
-        Ok(VerifyingKey { algorithm: Algorithm::Hs256, key: DecodingKey::from_secret(secret) })
+        Ok(VerifyingKey::new(Algorithm::Hs256, DecodingKey::from_secret(secret), &[secret]))
     }
 
     /// The key of a modulus and an exponent, big-endian.
@@ -53,18 +59,31 @@ impl VerifyingKey {
             return Err(KeyError::RsaExponent);
         }
         let key = DecodingKey::from_rsa_raw_components(modulus, exponent);
-        Ok(VerifyingKey { algorithm: Algorithm::Rs256, key })
+        Ok(VerifyingKey::new(Algorithm::Rs256, key, &[modulus, exponent]))
     }
 
     /// The key of a point on P-256. A point that is not on the curve verifies nothing.
     pub(super) fn p256(x: &[u8; 32], y: &[u8; 32]) -> VerifyingKey {
         let uncompressed = [&[4], &x[..], &y[..]].concat();
-        VerifyingKey { algorithm: Algorithm::Es256, key: DecodingKey::from_ec_der(&uncompressed) }
+        VerifyingKey::new(Algorithm::Es256, DecodingKey::from_ec_der(&uncompressed), &[&uncompressed])
     }
 
     /// The key of an encoded point on edwards25519.
     pub(super) fn ed25519(point: &[u8; 32]) -> VerifyingKey {
-        VerifyingKey { algorithm: Algorithm::EdDsa, key: DecodingKey::from_ed_der(point) }
+        VerifyingKey::new(Algorithm::EdDsa, DecodingKey::from_ed_der(point), &[point])
+    }
+
+    fn new(algorithm: Algorithm, key: DecodingKey, material: &[&[u8]]) -> VerifyingKey {
+        let parts = [&[algorithm.name().as_bytes()], material].concat();
+        let digest = digest(&parts);
+        let (fingerprint, _) = digest.split_at(16);
+        let fingerprint = Fingerprint(fingerprint.try_into().unwrap_or_default());
+        VerifyingKey { algorithm, key, fingerprint }
+    }
+
+    /// What tells it apart.
+    pub(in crate::auth) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The algorithm it is for.

@@ -109,15 +109,15 @@ fn a_key_is_found_by_its_exact_name() {
 fn one_key_may_be_without_a_name() {
     let mut keys = KeySet::new();
     keys.add_secret(None, &secret()).unwrap();
-    let alone = JwtAuthenticator::new(keys, rules()).unwrap();
+    let alone = trusting(keys, rules()).unwrap();
     let (named, unnamed) = (with_header(&header()), with_header(&json!({"alg": "HS256"})));
-    assert!(alone.authenticate(&named, at(NOW_S)).is_ok());
-    assert!(alone.authenticate(&unnamed, at(NOW_S)).is_ok());
+    assert!(alone.at_once(&named, at(NOW_S)).is_ok());
+    assert!(alone.at_once(&unnamed, at(NOW_S)).is_ok());
 
     let mut keys = KeySet::new();
     keys.add_secret(None, &secret()).unwrap();
     keys.add_pem(Some("rs"), Algorithm::Rs256, RSA_PUBLIC).unwrap();
-    let among_others = JwtAuthenticator::new(keys, rules()).unwrap();
-    assert!(among_others.authenticate(&unnamed, at(NOW_S)).is_ok());
-    assert_eq!(among_others.authenticate(&named, at(NOW_S)).err(), Some(AuthError::UnknownKey));
+    let among_others = trusting(keys, rules()).unwrap();
+    assert!(among_others.at_once(&unnamed, at(NOW_S)).is_ok());
+    assert_eq!(among_others.at_once(&named, at(NOW_S)).err(), Some(AuthError::UnknownKey));
 }

@@ -6,7 +6,6 @@ use relay_protocol::CloseCode;
 use serde_json::json;
 
 use super::*;
-use crate::auth::jwt::JwtRulesError;
 use crate::auth::rights::InvalidRight;
 
 #[test]
@@ -50,21 +49,17 @@ fn claims_may_be_more_or_fewer_than_ours() {
 #[test]
 fn several_issuers_may_be_trusted() {
     let issuers = vec!["https://issuer.test".to_owned(), "https://second.test".to_owned()];
-    let both = JwtAuthenticator::new(keys(), JwtRules { issuers, ..rules() }).unwrap();
+    let both = trusting(keys(), JwtRules { issuers, ..rules() }).unwrap();
     for (issuer, is_trusted) in
         [("https://issuer.test", true), ("https://second.test", true), ("https://third.test", false)]
     {
-        assert_eq!(
-            both.authenticate(&claim("iss", json!(issuer)), at(NOW_S)).is_ok(),
-            is_trusted,
-            "{issuer}"
-        );
+        assert_eq!(both.at_once(&claim("iss", json!(issuer)), at(NOW_S)).is_ok(), is_trusted, "{issuer}");
     }
 }
 
 #[test]
 fn rules_that_could_accept_no_token_are_refused() {
-    let error = |keys, rules| JwtAuthenticator::new(keys, rules).map(|_| ()).unwrap_err();
+    let error = |keys, rules| trusting(keys, rules).map(|_| ()).unwrap_err();
     assert_eq!(error(KeySet::new(), rules()), JwtRulesError::NoKey);
     assert_eq!(error(keys(), JwtRules { issuers: Vec::new(), ..rules() }), JwtRulesError::NoIssuer);
     assert_eq!(error(keys(), JwtRules::new("", "relay")), JwtRulesError::NoIssuer);
@@ -88,6 +83,12 @@ fn each_refusal_has_its_label_and_close_code() {
         (AuthError::Expired, CloseCode::TokenExpired),
         (AuthError::NotYetValid, CloseCode::TokenInvalid),
         (AuthError::LivesTooLong, CloseCode::TokenInvalid),
+        (AuthError::KeyWithdrawn, CloseCode::TokenExpired),
+        (AuthError::KeysUnavailable, CloseCode::Unavailable),
+        (AuthError::Revoked, CloseCode::Revoked),
+        (AuthError::RevocationsUnavailable, CloseCode::Unavailable),
+        (AuthError::UnknownApiKey, CloseCode::TokenInvalid),
+        (AuthError::ApiKeysUnavailable, CloseCode::Unavailable),
         (AuthError::Rights(rights), CloseCode::TokenInvalid),
     ];
     let labels: HashSet<&str> = errors.iter().map(|(error, _)| error.label()).collect();

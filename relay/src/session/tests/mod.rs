@@ -3,4 +3,5 @@
 mod bounds;
 mod clocks;
 mod commands;
+mod identity;
 mod rig;

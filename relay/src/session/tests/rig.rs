@@ -1,48 +1,82 @@
 //! One relay without a listener: sessions are given sockets that never leave the process.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args as _, Command, FromArgMatches as _};
+use futures_util::future::{self, BoxFuture, FutureExt as _};
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
 use relay_protocol::Encoding;
 use serde_json::Value;
 use tokio::io::DuplexStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::auth::{AuthError, Authenticator, Principal, Rights, RightsClaim};
+use crate::auth::{AuthError, Authenticator, Principal, Rights, RightsClaim, Validity};
 use crate::bus::memory::MemoryHub;
 use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::lifecycle::Lifecycle;
-use crate::router::{Router, RouterSettings};
+use crate::router::{Concerned, Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
 use crate::telemetry::metrics::Metrics;
 
-/// A token `tenant/agent` is good for everything, `tenant/agent/none` for nothing.
-#[derive(Debug)]
-struct Table;
+/// A token `tenant/agent` is good for everything, `tenant/agent/none` for nothing; `?life=S` lets it expire, `?wait=S` takes
+/// so long to check, `?refuse` is refused as its tenant says.
+#[derive(Debug, Default)]
+struct Table {
+    withdrawn: Mutex<Option<(String, AuthError)>>,
+}
 
 impl Authenticator for Table {
-    fn authenticate(&self, token: &str, _now: SystemTime) -> Result<Principal, AuthError> {
-        let mut parts = token.split('/');
+    fn authenticate<'a>(
+        &'a self,
+        token: &'a str,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Principal, AuthError>> {
+        let (name, option) = token.split_once('?').unwrap_or((token, ""));
+        let seconds = |option: Option<&str>| option.map(|value| Duration::from_secs(value.parse().unwrap()));
+        let found = Table::find(name, option, now);
+        match seconds(option.strip_prefix("wait=")) {
+            Some(wait) => timeout(wait, future::pending::<()>()).map(move |_| found).boxed(),
+            None => future::ready(found).boxed(),
+        }
+    }
+
+    fn recheck(&self, principal: &Principal) -> Result<(), AuthError> {
+        match &*self.withdrawn.lock() {
+            Some((agent, error)) if **agent == **principal.agent() => Err(*error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Table {
+    fn find(name: &str, option: &str, now: SystemTime) -> Result<Principal, AuthError> {
+        let mut parts = name.split('/');
         let (Some(tenant), Some(agent)) = (parts.next(), parts.next()) else {
             return Err(AuthError::Malformed);
         };
+        if option == "refuse" {
+            return Err(if tenant == "away" { AuthError::KeysUnavailable } else { AuthError::Expired });
+        }
         let claim = match parts.next() {
-            None => crate::server::everything(),
+            None => RightsClaim::everything(),
             Some(_) => RightsClaim::default(),
         };
-        Ok(Principal::for_test(tenant, agent, Rights::new(&claim).unwrap()))
+        let life = option.strip_prefix("life=").map_or(1_000_000, |life| life.parse().unwrap());
+        let validity = Validity { issued_at: now, expires_at: now + Duration::from_secs(life) };
+        Ok(Principal::new(tenant, agent, None, validity, Rights::new(&claim).unwrap()))
     }
 }
 
 pub(super) struct Rig {
     pub(super) context: Arc<SessionContext>,
+    table: Arc<Table>,
     lifecycle: Lifecycle,
 }
 
@@ -65,22 +99,36 @@ impl Rig {
         let (bus, events) = hub.join(1_024);
         bus.subscribe(&Channel::inbox(&instance)).await.unwrap();
         let directory = MemoryDirectoryHub::new().join(instance.clone());
-        let settings = RouterSettings {
-            outcome_timeout: std::time::Duration::from_secs(5),
-            route_ttl: std::time::Duration::from_secs(10),
-        };
+        let settings =
+            RouterSettings { outcome_timeout: Duration::from_secs(5), route_ttl: Duration::from_secs(10) };
         let tracker = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
+        let table = Arc::new(Table::default());
         let context = Arc::new(SessionContext {
             router,
-            authenticator: Arc::new(Table),
+            authenticator: Arc::clone(&table) as Arc<dyn Authenticator>,
             metrics,
             tracker,
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(&config),
         });
-        Rig { context, lifecycle }
+        Rig { context, table, lifecycle }
+    }
+
+    /// From now on the tokens of this agent are good no longer.
+    pub(super) fn withdraw(&self, agent: &str, error: AuthError) {
+        *self.table.withdrawn.lock() = Some((agent.to_owned(), error));
+    }
+
+    /// They are good again.
+    pub(super) fn forgive(&self) {
+        *self.table.withdrawn.lock() = None;
+    }
+
+    /// Asks every session to look.
+    pub(super) fn recheck_all(&self) {
+        self.context.router.recheck(&Concerned::All);
     }
 
     /// A client that has not said anything.
