@@ -63,6 +63,8 @@ pub async fn check(join: impl AsyncFn() -> Instance) {
     a_late_register_replaces_nothing(&join).await;
     names_do_not_run_into_one_another(&join).await;
     entries_die_with_their_instance(&join).await;
+    agents_are_listed_page_by_page(&join).await;
+    an_agent_without_sessions_is_not_listed(&join).await;
     nobody_misses_a_held_wildcard(&join).await;
     a_released_wildcard_is_forgotten(&join).await;
 }
@@ -150,6 +152,56 @@ async fn entries_die_with_their_instance(join: &impl AsyncFn() -> Instance) {
         .await;
     let c = join().await;
     assert_eq!(c.register(own("t", "death", "s3", 1)).await, std::slice::from_ref(&a.id));
+}
+
+/// Every agent of a tenant, so many names at a time.
+async fn list(instance: &Instance, tenant: &str, max: usize) -> Vec<(Arc<str>, Vec<Entry>)> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = instance.directory.agents(tenant, after.as_deref(), max).await.unwrap();
+        assert!(page.agents.len() <= max);
+        all.extend(page.agents);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn agents_are_listed_page_by_page(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    assert_eq!(list(&a, "list", 3).await, []);
+    let mut expected = Vec::new();
+    for (number, name) in ["B", "a", "a.b", "a-b", "b", "c", "z"].into_iter().enumerate() {
+        let on = if number % 2 == 0 { &a } else { &b };
+        let own = own("list", name, &format!("{name}~1"), 1);
+        on.register(own.clone()).await;
+        expected.push((Arc::from(name), vec![on.entry(&own)]));
+    }
+    a.register(own("lisu", "other", "other~1", 1)).await;
+    expected.sort_by(|(a, _): &(Arc<str>, _), (b, _)| a.cmp(b));
+    for max in [1, 3, 7, 100] {
+        assert_eq!(list(&b, "list", max).await, expected, "{max} at a time");
+    }
+    let after = b.directory.agents("list", Some("b"), 100).await.unwrap();
+    assert_eq!(after.agents, expected[expected.len() - 2..]);
+}
+
+async fn an_agent_without_sessions_is_not_listed(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let (stays, leaves, dies) =
+        (own("unlist", "b", "b~1", 1), own("unlist", "a", "a~1", 1), own("unlist", "c", "c~1", 1));
+    a.register(stays.clone()).await;
+    a.register(leaves.clone()).await;
+    b.register(dies).await;
+    assert_eq!(list(&a, "unlist", 2).await.len(), 3);
+    a.directory.unregister(leaves.clone()).await.unwrap();
+    assert_eq!(list(&a, "unlist", 2).await.len(), 2);
+    a.register(leaves.clone()).await;
+    a.directory.unregister(leaves).await.unwrap();
+    (b.crash)(b.directory);
+    let left = [(Arc::from("b"), vec![a.entry(&stays)])];
+    eventually("the agents of the dead are gone", async || list(&a, "unlist", 2).await == left).await;
 }
 
 async fn nobody_misses_a_held_wildcard(join: &impl AsyncFn() -> Instance) {

@@ -8,7 +8,7 @@ use futures_util::future::{self, BoxFuture, FutureExt as _};
 use parking_lot::RwLock;
 
 use crate::bus::InstanceId;
-use crate::directory::{Directory, DirectoryError, Entry, OwnEntry};
+use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry};
 
 /// What the directories of one process share.
 #[derive(Debug, Default)]
@@ -94,6 +94,26 @@ impl Directory for MemoryDirectory {
         let tenants = self.hub.tenants.read();
         let entries = tenants.get(tenant).and_then(|tenant| tenant.agents.get(agent));
         future::ready(Ok(entries.cloned().unwrap_or_default())).boxed()
+    }
+
+    fn agents(
+        &self,
+        tenant: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> BoxFuture<'static, Result<AgentPage, DirectoryError>> {
+        let tenants = self.hub.tenants.read();
+        let mut page = AgentPage::default();
+        if let Some(tenant) = tenants.get(tenant) {
+            let later = tenant.agents.iter().filter(|(name, _)| after.is_none_or(|after| &***name > after));
+            page.agents = later.map(|(name, entries)| (name.clone(), entries.clone())).collect();
+        }
+        page.agents.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if page.agents.len() > max {
+            page.agents.truncate(max);
+            page.next = page.agents.last().map(|(name, _)| name.clone());
+        }
+        future::ready(Ok(page)).boxed()
     }
 
     fn may_have_wildcards(&self, tenant: &str) -> bool {

@@ -29,6 +29,15 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     /// Every living session of an agent, on whatever instance.
     fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>>;
 
+    /// The agents of a tenant that have sessions, in the order of their names as bytes: those after a name, so many names
+    /// looked at. An agent that comes or goes meanwhile may be among them or not.
+    fn agents(
+        &self,
+        tenant: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> BoxFuture<'static, Result<AgentPage, DirectoryError>>;
+
     /// Whether some instance may hold a subscription of this tenant with a wildcard. Never waits; `true` while it is not
     /// known, so that a wrong answer costs work and loses nothing.
     fn may_have_wildcards(&self, tenant: &str) -> bool;
@@ -66,6 +75,15 @@ pub struct Entry {
     pub instance: InstanceId,
     /// Which connect of the session.
     pub generation: u64,
+}
+
+/// Some agents of a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentPage {
+    /// Each with its sessions, of which it has at least one.
+    pub agents: Vec<(Arc<str>, Vec<Entry>)>,
+    /// The name after which to go on; nothing at the end.
+    pub next: Option<Arc<str>>,
 }
 
 /// The store could not be asked.

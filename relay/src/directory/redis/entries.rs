@@ -8,7 +8,7 @@ use crate::directory::{Entry, OwnEntry};
 use crate::redis::Script;
 
 /// How long entries outlive the last word of their owner, in seconds: three refreshes.
-const LIFE_S: &str = "90";
+pub(super) const LIFE_S: &str = "90";
 
 /// Enters a session unless a newer connect of it is there, and answers with what was there before.
 pub(super) static REGISTER: Script = Script::new(
@@ -29,13 +29,13 @@ pub(super) static REGISTER: Script = Script::new(
     ",
 );
 
-/// Deletes a session if it is still the one that is meant.
+/// Deletes a session if it is still the one that is meant, and answers whether the agent has any left.
 pub(super) static UNREGISTER: Script = Script::new(
     r"
     if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
-        return redis.call('HDEL', KEYS[1], ARGV[1])
+        redis.call('HDEL', KEYS[1], ARGV[1])
     end
-    return 0
+    return redis.call('EXISTS', KEYS[1])
     ",
 );
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! r1:d:{tenant}:{agent}  hash of sessions to instance|generation   90 s, kept up every 30 s
+//! r1:a:{tenant}          sorted set of agents with entries         90 s, kept up every 30 s
 //! r1:leases              hash of instances to their lapse          120 s, kept up every second
 //! r1:w:{tenant}          since when somebody holds wildcards       10 s, kept up every 3 s
 //! ```
@@ -9,6 +10,7 @@
 //! What this instance wishes is kept here (`own`, `wildcards`) and carried out again by `upkeep`.
 
 mod entries;
+mod index;
 mod leases;
 mod own;
 #[cfg(test)]
@@ -22,7 +24,7 @@ use fred::interfaces::HashesInterface as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::bus::InstanceId;
-use crate::directory::{Directory, DirectoryError, Entry, OwnEntry};
+use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry};
 use crate::redis::{Commands, Question, Redis};
 
 use leases::Leases;
@@ -79,6 +81,9 @@ impl Inner {
         let arguments = entries::register_arguments(own, self.leases.own(), &generation);
         let before: Vec<String> =
             entries::REGISTER.run(question, &key, &arguments).await.map_err(|_| DirectoryError)?;
+        if before.is_empty() {
+            index::enter(question, &own.tenant, &[&own.agent]).await.map_err(|_| DirectoryError)?;
+        }
         if !self.own.wishes(own) {
             // Taken back while it was on its way, which may have been later than the goodbye.
             self.delete(question, own).await?;
@@ -91,8 +96,23 @@ impl Inner {
     async fn delete(&self, question: &Question, own: &OwnEntry) -> Result<(), DirectoryError> {
         let value = entries::value(self.leases.own(), own.generation);
         let key = entries::key(&own.tenant, &own.agent);
-        let deleted = entries::UNREGISTER.run::<()>(question, &key, &[&own.session, &value]).await;
-        deleted.map_err(|_| DirectoryError)
+        let left: Result<u64, _> = entries::UNREGISTER.run(question, &key, &[&own.session, &value]).await;
+        if left.map_err(|_| DirectoryError)? == 0 {
+            index::leave(question, &own.tenant, &own.agent).await.map_err(|_| DirectoryError)?;
+        }
+        Ok(())
+    }
+
+    /// Every living session of an agent.
+    async fn sessions(
+        &self,
+        question: &Question,
+        tenant: &str,
+        agent: &str,
+    ) -> Result<Vec<Entry>, DirectoryError> {
+        let key = entries::key(tenant, agent);
+        let told: Vec<(String, String)> = question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
+        Ok(self.living(question, &key, entries::entries(&told)).await)
     }
 
     /// The entries whose instance lives. Those of the dead are deleted on the way.
@@ -141,14 +161,22 @@ impl Directory for RedisDirectory {
     }
 
     fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
-        let (inner, key) = (self.0.clone(), entries::key(tenant, agent));
+        let (inner, tenant, agent) = (self.0.clone(), tenant.to_owned(), agent.to_owned());
         async move {
             let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
-            let told: Vec<(String, String)> =
-                question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
-            Ok(inner.living(&question, &key, entries::entries(&told)).await)
+            inner.sessions(&question, &tenant, &agent).await
         }
         .boxed()
+    }
+
+    fn agents(
+        &self,
+        tenant: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> BoxFuture<'static, Result<AgentPage, DirectoryError>> {
+        let (inner, tenant, after) = (self.0.clone(), tenant.to_owned(), after.map(str::to_owned));
+        async move { index::read(&inner, &tenant, after.as_deref(), max).await }.boxed()
     }
 
     fn may_have_wildcards(&self, tenant: &str) -> bool {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::OwnEntry;
-use crate::directory::redis::{Inner, leases, wildcards};
+use crate::directory::redis::{Inner, index, leases, wildcards};
 
 /// How often entries are entered again: a third of their life.
 const ENTRIES_EVERY: Duration = Duration::from_secs(30);
@@ -117,11 +117,21 @@ impl Inner {
     async fn keep_entries(&self) -> bool {
         let goodbyes = stream::iter(self.own.goodbyes()).map(|own| self.say_goodbye(own));
         let said = all(goodbyes.buffer_unordered(UNDER_WAY_MAX)).await;
-        let entries = stream::iter(self.own.all()).map(|own| async move {
+        let own = self.own.all();
+        let mut named = true;
+        for (tenant, agents) in index::by_tenant(&own) {
+            for some in agents.chunks(index::TOGETHER_MAX) {
+                named &= match self.commands.begin(0) {
+                    Ok(question) => index::enter(&question, tenant, some).await.is_ok(),
+                    Err(_) => false,
+                };
+            }
+        }
+        let entries = stream::iter(own).map(|own| async move {
             let Ok(question) = self.commands.begin(0) else { return false };
             self.enter(&question, &own).await.is_ok()
         });
-        all(entries.buffer_unordered(UNDER_WAY_MAX)).await && said
+        all(entries.buffer_unordered(UNDER_WAY_MAX)).await && said && named
     }
 
     async fn say_goodbye(&self, own: OwnEntry) -> bool {
