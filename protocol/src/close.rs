@@ -78,6 +78,10 @@ codes! {
     BadFrame = 4005, "bad_frame", Never;
     /// The token was revoked.
     Revoked = 4006, "revoked", Never;
+    /// The tenant is suspended.
+    TenantSuspended = 4007, "tenant_suspended", Never;
+    /// An administrator ended the connection.
+    Disconnected = 4008, "disconnected", Never;
     /// Another connection took over the session.
     Replaced = 4009, "replaced", Never;
     /// Its queue stayed full.

@@ -25,6 +25,8 @@ const CLOSE_MEANING = {
   4003: "the token does not allow to connect",
   4005: "a message that is not frames",
   4006: "the token was revoked",
+  4007: "the tenant is suspended",
+  4008: "an administrator ended the connection",
   4009: "another connection took over the session",
   4101: "frames were not taken fast enough",
   4102: "went on sending after refusals",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use relay_protocol::client::ReceiptMode;
+use tokio::sync::oneshot;
 
 use crate::outbound::Outbound;
 use crate::telemetry::metrics::Metrics;
@@ -21,10 +22,17 @@ enum Duty {
 
 #[derive(Debug)]
 struct Sent {
-    sender: Arc<Outbound>,
+    sender: Sender,
     metrics: Arc<Metrics>,
-    id: u64,
-    mode: ReceiptMode,
+}
+
+/// Whom to tell.
+#[derive(Debug)]
+enum Sender {
+    /// A session, of its command of this id.
+    Session(Arc<Outbound>, u64, ReceiptMode),
+    /// Who waits for it.
+    Waiting(oneshot::Sender<Outcome>),
 }
 
 /// A send to several instances: queued if any queued it, else the worst of what was heard.
@@ -40,8 +48,18 @@ impl Settlement {
     pub fn new(sender: &Arc<Outbound>, metrics: &Arc<Metrics>, id: u64, mode: ReceiptMode) -> Settlement {
         sender.begun();
         metrics.sends_in_flight.increment(1.0);
-        let send = Sent { sender: Arc::clone(sender), metrics: Arc::clone(metrics), id, mode };
-        Settlement(Some(Duty::Whole(send)))
+        Settlement::of(Sender::Session(Arc::clone(sender), id, mode), metrics)
+    }
+
+    /// The duty for a send that no session made, and where its outcome comes.
+    pub fn awaited(metrics: &Arc<Metrics>) -> (Settlement, oneshot::Receiver<Outcome>) {
+        metrics.sends_in_flight.increment(1.0);
+        let (sender, outcome) = oneshot::channel();
+        (Settlement::of(Sender::Waiting(sender), metrics), outcome)
+    }
+
+    fn of(sender: Sender, metrics: &Arc<Metrics>) -> Settlement {
+        Settlement(Some(Duty::Whole(Sent { sender, metrics: Arc::clone(metrics) })))
     }
 
     /// Fulfils the duty.
@@ -94,6 +112,10 @@ impl Sent {
     fn settle(self, outcome: Outcome) {
         self.metrics.sends_in_flight.decrement(1.0);
         self.metrics.outcome(outcome);
-        self.sender.settled(self.id, self.mode, outcome);
+        match self.sender {
+            Sender::Session(outbound, id, mode) => outbound.settled(id, mode, outcome),
+            // Whoever waited no longer does.
+            Sender::Waiting(sender) => drop(sender.send(outcome)),
+        }
     }
 }

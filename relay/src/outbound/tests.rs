@@ -119,6 +119,18 @@ async fn each_send_is_settled_once_whatever_happens_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_an_outcome_gets_it_once() {
+    let metrics = Metrics::new().unwrap();
+    let (settlement, outcome) = Settlement::awaited(&metrics);
+    settlement.settle(Outcome::Queued);
+    assert_eq!(outcome.await, Ok(Outcome::Queued));
+    let (settlement, outcome) = Settlement::awaited(&metrics);
+    drop(settlement.split(2));
+    assert_eq!(outcome.await, Ok(Outcome::Unknown));
+    assert!(metrics.render().contains("relay_sends_in_flight 0"), "{}", metrics.render());
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_of_a_send_have_one_outcome_the_best() {
     let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
     let mut parts = Settlement::new(&outbound, &metrics, 4, ReceiptMode::All).split(3);

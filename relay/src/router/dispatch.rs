@@ -76,6 +76,9 @@ impl Router {
                 }
                 Some(envelope::Item::Ack(ack)) => self.take_report(&sender, &ack),
                 Some(envelope::Item::Moved { tenant, agent }) => self.take_moved(tenant, agent),
+                Some(envelope::Item::Disconnect { tenant, agent, session }) => {
+                    self.disconnect_here(tenant, agent, session);
+                }
                 None => self.metrics.bus_unreadable.increment(1),
             }
         }

@@ -15,6 +15,7 @@ const DIRECT: u8 = 1;
 const ACK: u8 = 2;
 const TOPIC: u8 = 3;
 const MOVED: u8 = 4;
+const DISCONNECT: u8 = 5;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub(super) enum Item<'b> {
     Ack(Ack),
     Topic(Topic<&'b str>),
     Moved { tenant: &'b str, agent: &'b str },
+    Disconnect { tenant: &'b str, agent: &'b str, session: Option<&'b str> },
 }
 
 /// A message for an agent or session of the receiving instance.
@@ -130,6 +132,17 @@ pub(super) fn append_moved(batch: &mut Vec<u8>, tenant: &str, agent: &str) {
     });
 }
 
+/// Appends the order to end the connections of an agent, or of one of its sessions.
+pub(super) fn append_disconnect(batch: &mut Vec<u8>, tenant: &str, agent: &str, session: Option<&str>) {
+    item(batch, |batch| {
+        header(batch, DISCONNECT, |h| {
+            short(h, tenant);
+            short(h, agent);
+            short(h, session.unwrap_or_default());
+        });
+    });
+}
+
 fn item(batch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = batch.len();
     batch.extend_from_slice(&[0; 4]);
@@ -210,6 +223,10 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             Some(Item::Ack(Ack { from, upto, failed: failed.collect::<Option<_>>()? }))
         }
         MOVED => Some(Item::Moved { tenant: h.short()?, agent: h.short()? }),
+        DISCONNECT => {
+            let (tenant, agent, session) = (h.short()?, h.short()?, present(h.short()?));
+            Some(Item::Disconnect { tenant, agent, session })
+        }
         _ => None,
     }
 }

@@ -4,8 +4,10 @@
 //! refused, a lookup that takes time holds the message and not the sender. What the bus brings comes through
 //! [`Router::run`], the one reader of its events.
 
+mod caller;
 mod delivery;
 mod direct;
+mod disconnect;
 mod dispatch;
 mod envelope;
 mod link;
@@ -32,6 +34,7 @@ use crate::bus::SharedBus;
 use crate::directory::SharedDirectory;
 use crate::telemetry::metrics::Metrics;
 
+pub use caller::Caller;
 pub use direct::{Outgoing, Routed};
 pub use recheck::Concerned;
 pub use registration::Registration;

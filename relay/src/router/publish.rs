@@ -118,11 +118,15 @@ impl Router {
         }
     }
 
-    /// Tells every instance that routes to an agent are out of date.
+    /// Tells every instance that an agent has sessions elsewhere than before.
     pub(super) fn announce_moved(self: &Arc<Self>, tenant: &str, agent: &str) {
-        let pushed =
-            self.fleet.push(&self.instance, None, None, |batch| envelope::append_moved(batch, tenant, agent));
         // What does not fit is not missed for long: routes end by themselves.
+        let _ = self.announce(|batch| envelope::append_moved(batch, tenant, agent));
+    }
+
+    /// Tells every instance something; says whether there was room to.
+    pub(super) fn announce(self: &Arc<Self>, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let pushed = self.fleet.push(&self.instance, None, None, write);
         if matches!(pushed, Ok(Pump::Start)) {
             let router = Arc::clone(self);
             self.tracker.spawn(async move {
@@ -132,6 +136,7 @@ impl Router {
                 }
             });
         }
+        pushed.is_ok()
     }
 
     async fn publish_batch(

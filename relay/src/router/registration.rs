@@ -136,7 +136,7 @@ impl Router {
     }
 
     /// The tenant of a session that comes in.
-    fn tenant(&self, name: &Arc<str>) -> Arc<Tenant> {
+    pub(super) fn tenant(&self, name: &Arc<str>) -> Arc<Tenant> {
         let tenant =
             self.tenants.entry(Arc::clone(name)).or_insert_with(|| Arc::new(Tenant::new(Arc::clone(name))));
         // Counted under the entry's lock, so that it is not forgotten between being found and being used.
@@ -144,7 +144,7 @@ impl Router {
         Arc::clone(&tenant)
     }
 
-    fn leave_tenant(&self, tenant: &Arc<Tenant>) {
+    pub(super) fn leave_tenant(&self, tenant: &Arc<Tenant>) {
         tenant.members.fetch_sub(1, Ordering::AcqRel);
         self.tenants.remove_if(&tenant.name, |_, tenant| tenant.is_empty());
     }

@@ -46,6 +46,8 @@ fn every_item_reads_back() {
     let ack = Ack { from: 3, upto: 9, failed: vec![(4, Nack::NotHere), (9, Nack::Saturated)] };
     append_ack(&mut batch, &ack);
     append_moved(&mut batch, "acme", "bob");
+    append_disconnect(&mut batch, "acme", "bob", Some("bob~x"));
+    append_disconnect(&mut batch, "acme", "bob", None);
     let batch = Bytes::from(batch);
     let (from, items) = read(&batch).unwrap();
     let items: Vec<_> = items.collect();
@@ -56,6 +58,8 @@ fn every_item_reads_back() {
         Some(Item::Topic(topic(b"{}"))),
         Some(Item::Ack(ack)),
         Some(Item::Moved { tenant: "acme", agent: "bob" }),
+        Some(Item::Disconnect { tenant: "acme", agent: "bob", session: Some("bob~x") }),
+        Some(Item::Disconnect { tenant: "acme", agent: "bob", session: None }),
     ];
     assert_eq!(items, expected);
 }
