@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router as Routes;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
+use crate::api;
+use crate::api::ApiParts;
 use crate::api_keys::ApiKeys;
 use crate::api_keys::memory::MemoryApiKeys;
 use crate::api_keys::redis::RedisApiKeys;
@@ -22,6 +25,9 @@ use crate::config::ConfigError;
 use crate::directory::SharedDirectory;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
+use crate::idempotency::IdempotencyStore;
+use crate::idempotency::memory::MemoryIdempotency;
+use crate::idempotency::redis::RedisIdempotency;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::redis::Redis;
 use crate::revocation::Revocations;
@@ -32,6 +38,8 @@ use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerS
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
 use crate::telemetry::metrics::Metrics;
+use crate::tenants::memory::MemoryTenants;
+use crate::tenants::redis::RedisTenants;
 
 pub use auth::minter;
 
@@ -69,26 +77,28 @@ impl App {
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
         let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
-        let Shared { bus, events, directory, stores } = shared;
+        let Shared { bus, events, directory, stores, idempotency } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
         }
-        let settings = RouterSettings {
-            outcome_timeout: Duration::from_millis(config.bus.outcome_timeout_ms),
-            route_ttl: Duration::from_millis(config.bus.route_ttl_ms),
-        };
         let services = lifecycle.services.clone();
-        let router = Router::new(instance, bus, directory, Arc::clone(&metrics), services.clone(), settings);
+        let router = Router::new(
+            instance,
+            bus,
+            Arc::clone(&directory),
+            Arc::clone(&metrics),
+            services.clone(),
+            routing(config),
+        );
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
-        let auth::Identity { authenticator, revocations, api_keys, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
-            authenticator,
+            authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),
             drain: lifecycle.drain.clone(),
@@ -96,6 +106,7 @@ impl App {
         });
         let server = &config.server;
         let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
+        let api = open_api(config, &context, &identity, directory, idempotency, &lifecycle);
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
             admission: Arc::new(Admission::new(bounds, &metrics)),
@@ -104,12 +115,13 @@ impl App {
             metrics: Arc::clone(&metrics),
             router,
             tracker: lifecycle.sessions.clone(),
-            minter,
+            minter: identity.minter,
             metrics_elsewhere: server.metrics_listen.is_some(),
         });
         let drain = Duration::from_millis(server.drain_ms);
-        let address = open(config, &state, &lifecycle)?;
+        let address = open(config, &state, api, &lifecycle)?;
         phase.set(Life::Serving);
+        let auth::Identity { revocations, api_keys, .. } = identity;
         Ok(App { address, lifecycle, phase, context, metrics, revocations, api_keys, drain })
     }
 
@@ -153,6 +165,7 @@ struct Shared {
     events: BusEvents,
     directory: SharedDirectory,
     stores: auth::Stores,
+    idempotency: Arc<dyn IdempotencyStore>,
 }
 
 async fn join(
@@ -166,18 +179,55 @@ async fn join(
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
         let directory = MemoryDirectoryHub::new().join(instance.clone());
         let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
-        let stores = auth::Stores { revocations, api_keys };
-        return Ok(Shared { bus, events, directory, stores });
+        let stores = auth::Stores { revocations, api_keys, tenants: Arc::new(MemoryTenants::default()) };
+        let idempotency = Arc::new(MemoryIdempotency::default());
+        return Ok(Shared { bus, events, directory, stores, idempotency });
     };
     let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
     let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
-    let stores = auth::Stores { revocations, api_keys };
-    Ok(Shared { bus, events, directory, stores })
+    let stores = auth::Stores { revocations, api_keys, tenants: RedisTenants::join(&redis) };
+    let idempotency = RedisIdempotency::join(&redis);
+    Ok(Shared { bus, events, directory, stores, idempotency })
 }
 
-fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
+fn routing(config: &Config) -> RouterSettings {
+    RouterSettings {
+        outcome_timeout: Duration::from_millis(config.bus.outcome_timeout_ms),
+        route_ttl: Duration::from_millis(config.bus.route_ttl_ms),
+    }
+}
+
+/// The HTTP API, with the powers it has.
+fn open_api(
+    config: &Config,
+    context: &SessionContext,
+    identity: &auth::Identity,
+    directory: SharedDirectory,
+    idempotency: Arc<dyn IdempotencyStore>,
+    lifecycle: &Lifecycle,
+) -> Routes {
+    let parts = ApiParts {
+        router: Arc::clone(&context.router),
+        directory,
+        authenticator: Arc::clone(&context.authenticator),
+        revocations: Arc::clone(&identity.revocations),
+        api_keys: Arc::clone(&identity.api_keys),
+        tenants: Arc::clone(&identity.tenants),
+        idempotency,
+        metrics: Arc::clone(&context.metrics),
+        tracker: lifecycle.sessions.clone(),
+    };
+    api::routes(config, context.settings.announced(), parts)
+}
+
+fn open(
+    config: &Config,
+    state: &Arc<ServerState>,
+    api: Routes,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
     let settings = AcceptSettings { header_timeout: Duration::from_millis(config.server.header_timeout_ms) };
     let bind = |address: SocketAddr| -> anyhow::Result<(TcpListener, SocketAddr)> {
         let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
@@ -185,7 +235,7 @@ fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> any
         Ok((listener, address))
     };
     let (listener, address) = bind(config.server.address())?;
-    let mut doors = vec![(listener, routes(Arc::clone(state)))];
+    let mut doors = vec![(listener, routes(Arc::clone(state), api))];
     if let Some(metrics) = config.server.metrics_listen {
         doors.push((bind(metrics)?.0, metrics_routes(Arc::clone(state))));
     }

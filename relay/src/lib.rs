@@ -14,12 +14,14 @@
 //!
 //! Imports only go down this list: `app`, `server`, `session`, `router`, then `bus`, `directory` and `outbound`.
 
+pub mod api;
 pub mod api_keys;
 pub mod app;
 pub mod auth;
 pub mod bus;
 pub mod config;
 pub mod directory;
+pub mod idempotency;
 pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
@@ -29,3 +31,4 @@ pub mod router;
 pub mod server;
 pub mod session;
 pub mod telemetry;
+pub mod tenants;

@@ -22,6 +22,7 @@ use crate::lifecycle::Lifecycle;
 use crate::revocation::{Checked, Revocation, RevocationSettings, RevocationStore, Revocations, Target};
 use crate::router::{Concerned, Router};
 use crate::telemetry::metrics::Metrics;
+use crate::tenants::{InGoodStanding, TenantStore, Tenants};
 
 /// The least time between two questions to a key server for the sake of an unknown `kid`: made-up ones cost it no more
 /// than that.
@@ -34,6 +35,7 @@ const FIRST_READ: Duration = Duration::from_secs(2);
 pub(super) struct Stores {
     pub(super) revocations: Arc<dyn RevocationStore>,
     pub(super) api_keys: Arc<dyn ApiKeyStore>,
+    pub(super) tenants: Arc<dyn TenantStore>,
 }
 
 /// Who tells who presents a token.
@@ -46,6 +48,8 @@ pub(super) struct Identity {
     pub(super) revocations: Arc<Revocations>,
     /// Keys of programs.
     pub(super) api_keys: Arc<ApiKeys>,
+    /// Which tenants are suspended.
+    pub(super) tenants: Arc<Tenants>,
     /// In development mode, what makes tokens for it.
     pub(super) minter: Option<Minter>,
 }
@@ -93,9 +97,13 @@ pub(super) fn build(
     let revocations = Revocations::new(stores.revocations, settings, tell, Arc::clone(metrics));
     let life_max = Duration::from_secs(auth.auth_max_lifetime_s);
     let believed = Arc::new(TokensAndApiKeys::new(tokens, Arc::clone(&stores.api_keys), life_max));
-    let authenticator = Arc::new(Checked::new(believed, Arc::clone(&revocations)));
+    let checked = Arc::new(Checked::new(believed, Arc::clone(&revocations)));
+    let concerned = Arc::clone(router);
+    let suspended = move |tenant: &Arc<str>| concerned.recheck(&Concerned::Tenant(Arc::clone(tenant)));
+    let tenants = Tenants::new(stores.tenants, suspended);
+    let authenticator = Arc::new(InGoodStanding::new(checked, Arc::clone(&tenants)));
     let api_keys = Arc::new(ApiKeys::new(stores.api_keys, Arc::clone(&revocations)));
-    Ok(Identity { authenticator, servers, revocations, api_keys, minter })
+    Ok(Identity { authenticator, servers, revocations, api_keys, tenants, minter })
 }
 
 /// The longest that a connection can live by one token.
@@ -110,12 +118,16 @@ impl Identity {
     pub(super) async fn start(&self, router: &Arc<Router>, lifecycle: &Lifecycle) {
         let (services, stop) = (&lifecycle.services, &lifecycle.stop);
         services.spawn(Arc::clone(&self.revocations).run(stop.clone()));
+        services.spawn(Arc::clone(&self.tenants).run(stop.clone()));
         for server in &self.servers {
             services.spawn(Arc::clone(server).run(stop.clone()));
             services.spawn(watch_keys(Arc::clone(server), Arc::clone(router), stop.clone()));
         }
         if tokio::time::timeout(FIRST_READ, self.revocations.first_read()).await.is_err() {
             tracing::warn!("the list of revocations cannot be read yet; trying on");
+        }
+        if tokio::time::timeout(FIRST_READ, self.tenants.first_read()).await.is_err() {
+            tracing::warn!("the standing of tenants cannot be read yet; trying on");
         }
         let answers = join_all(self.servers.iter().map(|server| server.first_answer())).await;
         if answers.contains(&false) {

@@ -67,6 +67,9 @@ pub enum AuthError {
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// Its tenant is suspended.
+    #[error("the tenant is suspended")]
+    TenantSuspended,
     /// Whether it was revoked cannot be known at present.
     #[error("whether the token was revoked cannot be known at present")]
     RevocationsUnavailable,
@@ -88,6 +91,7 @@ impl AuthError {
             // Another token may be had, signed by a key that is still there.
             AuthError::Expired | AuthError::KeyWithdrawn => CloseCode::TokenExpired,
             AuthError::Revoked => CloseCode::Revoked,
+            AuthError::TenantSuspended => CloseCode::TenantSuspended,
             AuthError::KeysUnavailable
             | AuthError::RevocationsUnavailable
             | AuthError::ApiKeysUnavailable => CloseCode::Unavailable,
@@ -128,6 +132,7 @@ impl AuthError {
             AuthError::KeyWithdrawn => "key_withdrawn",
             AuthError::KeysUnavailable => "keys_unavailable",
             AuthError::Revoked => "revoked",
+            AuthError::TenantSuspended => "tenant_suspended",
             AuthError::RevocationsUnavailable => "revocations_unavailable",
             AuthError::UnknownApiKey => "unknown_api_key",
             AuthError::ApiKeysUnavailable => "api_keys_unavailable",

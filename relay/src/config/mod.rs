@@ -1,6 +1,7 @@
 //! What an operator may choose. Each setting is a flag and an environment variable, declared once, from which the help,
 //! the reference and the parsing are made. Validated as a whole before a port opens.
 
+pub mod api;
 pub mod auth;
 pub mod bus;
 pub mod key_servers;
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use reference::{markdown, text};
 pub use secret::Secret;
 
+use api::ApiConfig;
 use auth::AuthConfig;
 use bus::BusConfig;
 use key_servers::KeyServersConfig;
@@ -46,6 +48,9 @@ pub struct Config {
     /// What one connection may do.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsConfig,
+    /// Who may call its HTTP API, and how often.
+    #[command(flatten, next_help_heading = "HTTP API")]
+    pub api: ApiConfig,
     /// What it shows.
     #[command(flatten, next_help_heading = "Telemetry")]
     pub telemetry: TelemetryConfig,
@@ -77,6 +82,7 @@ impl Config {
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
         self.limits.validate(&mut problems);
+        self.api.validate(&mut problems);
         self.telemetry.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

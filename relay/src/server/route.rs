@@ -14,8 +14,8 @@ use crate::server::rejection::Rejection;
 use crate::server::upgrade::upgrade;
 use crate::server::{Peer, ServerState, console, health};
 
-/// Routes of the main listener.
-pub fn routes(state: Arc<ServerState>) -> Routes {
+/// Routes of the main listener, those of the HTTP API among them.
+pub fn routes(state: Arc<ServerState>, api: Routes) -> Routes {
     let mut routes = Routes::new()
         .route("/ws", any(upgrade))
         .route("/health", get(health::live))
@@ -35,7 +35,7 @@ pub fn routes(state: Arc<ServerState>) -> Routes {
             .route("/console/style.css", get(console::style))
             .route("/console/token", get(console::token));
     }
-    routes.layer(middleware::from_fn(secure)).with_state(state)
+    routes.with_state(state).merge(api).layer(middleware::from_fn(secure))
 }
 
 /// Routes of the listener for metrics.

@@ -24,6 +24,9 @@ use crate::telemetry::outcome::Outcome;
 const SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Buckets of calls of the HTTP API. 1 and 3 stand in them, as alerts ask for just those.
+const API_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
+
 /// Why a message that was put in line was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drop {
@@ -74,6 +77,7 @@ macro_rules! metrics {
             /// Makes every handle on a recorder of its own, so that several relays can live in one process.
             pub fn new() -> Result<Arc<Metrics>, BuildError> {
                 let recorder = PrometheusBuilder::new()
+                    .set_buckets_for_metric(Matcher::Full("relay_api_request_seconds".to_owned()), API_SECONDS)?
                     .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
                     .build_recorder();
                 let handle = recorder.handle();
@@ -198,6 +202,8 @@ metrics! {
     revocations: Gauge = "relay_revocations";
     /// Attempts to read the list of revocations that failed.
     revocation_reads_failed: Counter = "relay_revocation_reads_failed_total";
+    /// Calls of the HTTP API that were refused because too many were under way.
+    api_overload: Counter = "relay_api_overload_total";
     /// Whether this instance drains.
     draining: Gauge = "relay_draining";
 }
@@ -215,6 +221,12 @@ impl Outcomes {
     fn new() -> Outcomes {
         let outcome = |name: &'static str, reason: &'static str| metrics::counter!("relay_send_outcomes_total", "outcome" => name, "reason" => reason);
         describe_counter!("relay_send_outcomes_total", "Outcomes of sends: each send has exactly one.");
+        describe_counter!("relay_api_requests_total", "Calls of the HTTP API, by route, method and status.");
+        describe_histogram!(
+            "relay_api_request_seconds",
+            Unit::Seconds,
+            "How long a call of the HTTP API took."
+        );
         describe_counter!("relay_closes_total", "Connections closed, by close code.");
         describe_counter!(
             "relay_command_errors_total",
@@ -250,6 +262,17 @@ impl Metrics {
     /// Counts a refused command that was no send.
     pub fn command_error(&self, code: ErrorCode) {
         self.command_errors[position(ErrorCode::ALL, &code)].increment(1);
+    }
+
+    /// Counts a call of the HTTP API. `endpoint` is a route, never a path; calls are rare beside messages, so its handles
+    /// are looked up.
+    pub fn api_call(&self, endpoint: &str, method: &'static str, status: u16, seconds: f64) {
+        metrics::with_local_recorder(&self.recorder, || {
+            let (endpoint, status) = (endpoint.to_owned(), status.to_string());
+            metrics::counter!("relay_api_requests_total", "endpoint" => endpoint.clone(), "method" => method, "status" => status).increment(1);
+            metrics::histogram!("relay_api_request_seconds", "endpoint" => endpoint, "method" => method)
+                .record(seconds);
+        });
     }
 
     /// Counts the end of a connection.

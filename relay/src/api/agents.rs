@@ -1,0 +1,161 @@
+//! `/v1/agents` and `/v1/sessions`: who is connected, and where.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use relay_protocol::address::{agent_of_session, is_agent};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::ApiState;
+use crate::api::body::{InPath, InQuery, OfTenant};
+use crate::api::caller::Admin;
+use crate::api::problem::{Problem, Refusals};
+use crate::directory::Entry;
+
+/// Agents of a page unless another number is asked for.
+const PAGE_DEFAULT: usize = 50;
+/// The most agents of a page.
+const PAGE_MAX: usize = 100;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// The tenant; the caller's own where absent. Another one for operators only.
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$")]
+    tenant: Option<String>,
+    /// Only agents after this name: `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")]
+    after: Option<String>,
+    /// Names to look at.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<usize>,
+}
+
+/// A page of agents.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Agents {
+    /// Those with sessions, in the order of their names.
+    agents: Vec<Agent>,
+    /// Where the next page begins; absent at the end. A page may be short, or empty, and have a next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An agent that is connected.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Agent {
+    /// Its name.
+    #[schema(example = "bob")]
+    agent: String,
+    /// Its sessions.
+    sessions: Vec<Session>,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Session {
+    /// Its name: what stands behind `session/` in its address.
+    session: String,
+    /// The instance it is on.
+    instance: String,
+}
+
+impl From<&Entry> for Session {
+    fn from(entry: &Entry) -> Session {
+        Session { session: entry.session.to_string(), instance: entry.instance.to_string() }
+    }
+}
+
+fn agent(name: &str, entries: &[Entry]) -> Agent {
+    Agent { agent: name.to_owned(), sessions: entries.iter().map(Session::from).collect() }
+}
+
+const AWAY: &str = "the directory is away";
+
+/// The agents of a tenant that are connected, on whatever instance, page by page.
+#[utoipa::path(
+    get,
+    path = "/v1/agents",
+    operation_id = "list_agents",
+    tag = "agents",
+    params(Page),
+    responses((status = 200, description = "A page", body = Agents), Refusals),
+    security(("token" = []))
+)]
+pub(super) async fn list(
+    State(api): State<Arc<ApiState>>,
+    admin: Admin,
+    InQuery(page): InQuery<Page>,
+) -> Result<Json<Agents>, Problem> {
+    let tenant = admin.tenant(page.tenant.as_deref())?;
+    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::invalid("limit: 1 to 100"));
+    }
+    if page.after.as_deref().is_some_and(|after| !is_agent(after)) {
+        return Err(Problem::invalid("after"));
+    }
+    let found = api.parts.directory.agents(&tenant, page.after.as_deref(), limit).await;
+    let found = found.map_err(|_| Problem::unavailable(AWAY))?;
+    let agents = found.agents.iter().map(|(name, entries)| agent(name, entries)).collect();
+    Ok(Json(Agents { agents, next: found.next.as_deref().map(str::to_owned) }))
+}
+
+/// An agent that is connected.
+#[utoipa::path(
+    get,
+    path = "/v1/agents/{agent}",
+    operation_id = "show_agent",
+    tag = "agents",
+    params(("agent" = String, Path, pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$"), OfTenant),
+    responses((status = 200, description = "Its sessions", body = Agent), Refusals),
+    security(("token" = []))
+)]
+pub(super) async fn show(
+    State(api): State<Arc<ApiState>>,
+    admin: Admin,
+    InPath(name): InPath,
+    InQuery(OfTenant { tenant }): InQuery<OfTenant>,
+) -> Result<Json<Agent>, Problem> {
+    let tenant = admin.tenant(tenant.as_deref())?;
+    if !is_agent(&name) {
+        return Err(Problem::invalid("agent"));
+    }
+    let entries = api.parts.directory.lookup(&tenant, &name).await;
+    let entries = entries.map_err(|_| Problem::unavailable(AWAY))?;
+    if entries.is_empty() {
+        return Err(Problem::not_found("this agent is not connected"));
+    }
+    Ok(Json(agent(&name, &entries)))
+}
+
+/// A session that is connected.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{session}",
+    operation_id = "show_session",
+    tag = "agents",
+    params(
+        ("session" = String, Path, pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}~[A-Za-z0-9_-]{22}$"),
+        OfTenant
+    ),
+    responses((status = 200, description = "Where it is", body = Session), Refusals),
+    security(("token" = []))
+)]
+pub(super) async fn session(
+    State(api): State<Arc<ApiState>>,
+    admin: Admin,
+    InPath(name): InPath,
+    InQuery(OfTenant { tenant }): InQuery<OfTenant>,
+) -> Result<Json<Session>, Problem> {
+    let tenant = admin.tenant(tenant.as_deref())?;
+    let agent = agent_of_session(&name).ok_or_else(|| Problem::invalid("session"))?;
+    let entries = api.parts.directory.lookup(&tenant, agent).await;
+    let entries = entries.map_err(|_| Problem::unavailable(AWAY))?;
+    let found = entries.iter().find(|entry| *entry.session == *name);
+    found.map(|entry| Json(Session::from(entry))).ok_or(Problem::not_found("this session is not connected"))
+}

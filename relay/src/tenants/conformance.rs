@@ -1,0 +1,54 @@
+//! What every [`TenantStore`] does: each sentence of its documentation, as a check that any store can be put to. A check
+//! panics where a store does not conform.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a check is a test: it panics where a store does not conform"
+)]
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::tenants::{Standing, TENANTS_MAX, TenantError, TenantStore};
+
+/// Puts a store to every check. `join` adds an instance to an empty one.
+pub async fn check(join: impl AsyncFn() -> Arc<dyn TenantStore>) {
+    let (a, b) = (join().await, join().await);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_us = u64::try_from(now.as_micros()).unwrap();
+    let said = |suspended, later| Standing { suspended, said_at_us: now_us + later };
+    let acme: Arc<str> = Arc::from("acme");
+
+    assert_eq!(a.read(0).await.unwrap(), None, "nothing was said");
+    a.put(&acme, said(true, 5)).await.unwrap();
+    let first = b.read(0).await.unwrap().unwrap();
+    assert_eq!(first.tenants, [(Arc::clone(&acme), said(true, 5))]);
+    assert_eq!(b.read(first.version).await.unwrap(), None);
+    b.put(&acme, said(false, 4)).await.unwrap();
+    b.put(&acme, said(true, 5)).await.unwrap();
+    assert_eq!(a.read(first.version).await.unwrap(), None, "what is not later changes nothing");
+    b.put(&acme, said(false, 6)).await.unwrap();
+    let second = a.read(first.version).await.unwrap().unwrap();
+    assert_ne!(second.version, first.version);
+    assert_eq!(second.tenants, [(acme, said(false, 6))]);
+
+    for number in 1..TENANTS_MAX {
+        a.put(&Arc::from(format!("t{number}")), said(true, 0)).await.unwrap();
+    }
+    assert_eq!(a.put(&Arc::from("more"), said(true, 0)).await, Err(TenantError::Full));
+    assert_eq!(a.put(&Arc::from("t1"), said(false, 1)).await, Ok(()), "what is there has room");
+    assert_eq!(b.read(second.version).await.unwrap().unwrap().tenants.len(), TENANTS_MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenants::memory::MemoryTenants;
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        let store = Arc::new(MemoryTenants::default());
+        check(async || Arc::clone(&store) as Arc<dyn TenantStore>).await;
+    }
+}
