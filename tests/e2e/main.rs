@@ -1,6 +1,7 @@
 //! Whole relays, tested from outside: real processes, a real Redis, real sockets.
 
 mod abuse;
+mod api;
 mod drain;
 mod foreign;
 mod health;

@@ -3,6 +3,7 @@
 //!
 //! Clients, tokens, processes and the checker are `relay-loadtest`'s. Nothing here knows the relay from inside.
 
+pub mod api;
 pub mod eventually;
 pub mod fleet;
 pub mod http;
