@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use relay_protocol::{Address, ServerFrame};
 use tokio::sync::Notify;
 
-use crate::agent::Outbox;
+use crate::agent::{Ended, Outbox};
 use crate::checker::Books;
 use crate::scenario::owed::Owed;
 use crate::scenario::{FloorKind, Scenario, pair_place};
@@ -27,6 +27,7 @@ use crate::trial::{Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "direct",
     about: "pairs of agents send to each other, in ping-pong with --depth in flight or on a schedule with --rate",
+    arguments: "",
     floor: Some(FloorKind::Echo),
     run,
 };
@@ -98,7 +99,7 @@ impl Role for Partner {
         self.owed.next_ns()
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         self.correspondent.into_books(ended)
     }
 }

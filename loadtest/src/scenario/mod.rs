@@ -4,6 +4,7 @@ pub mod direct;
 pub mod fan_out;
 pub mod idle;
 pub mod request_reply;
+pub mod slow_reader;
 
 mod owed;
 
@@ -13,7 +14,13 @@ use crate::trial::performance::Performance;
 use crate::trial::{Place, Trial};
 
 /// Every scenario.
-pub const ALL: &[Scenario] = &[idle::SCENARIO, direct::SCENARIO, fan_out::SCENARIO, request_reply::SCENARIO];
+pub const ALL: &[Scenario] = &[
+    idle::SCENARIO,
+    direct::SCENARIO,
+    fan_out::SCENARIO,
+    request_reply::SCENARIO,
+    slow_reader::SCENARIO,
+];
 
 /// Something that can be run.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +29,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
+    /// Arguments that stand before those given.
+    pub arguments: &'static str,
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
     /// Runs it once.
