@@ -1,6 +1,7 @@
 //! What can be run. A scenario is one file here and one line in [`ALL`].
 
 pub mod direct;
+pub mod drain;
 pub mod fan_out;
 pub mod idle;
 pub mod request_reply;
@@ -20,6 +21,7 @@ pub const ALL: &[Scenario] = &[
     fan_out::SCENARIO,
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
+    drain::SCENARIO,
 ];
 
 /// Something that can be run.
