@@ -63,6 +63,9 @@ pub struct Plan {
     /// slow-reader: when they stop reading their sockets
     #[arg(long, value_enum, default_value_t = Stall::FromStart)]
     pub stall: Stall,
+    /// churn: agents that come a second, and leave again
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub churn: u32,
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,

@@ -35,24 +35,7 @@ pub const SCENARIO: Scenario = Scenario {
 fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     Box::pin(async move {
         let plan = trial.plan();
-        let count = plan.agents.next_multiple_of(2);
-        let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
-        let everybody = addresses(&identities)?;
-        let members: Vec<Member<Partner>> = identities
-            .into_iter()
-            .zip(0..)
-            .map(|(identity, number)| Member {
-                identity,
-                role: Partner {
-                    correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
-                    peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
-                    owed: Owed::new(if number % 2 == 0 { plan.depth.unwrap_or(1) } else { 0 }),
-                    schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
-                },
-                topics: Vec::new(),
-                wake: Arc::new(Notify::new()),
-            })
-            .collect();
+        let members = members(trial)?;
         let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
         let crew = Crew::gather(trial, members).await?;
         let metronome =
@@ -61,9 +44,32 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     })
 }
 
+/// Both of every pair.
+pub(crate) fn members(trial: &Trial<'_>) -> anyhow::Result<Vec<Member<Partner>>> {
+    let plan = trial.plan();
+    let count = plan.agents.next_multiple_of(2);
+    let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
+    let everybody = addresses(&identities)?;
+    Ok(identities
+        .into_iter()
+        .zip(0..)
+        .map(|(identity, number)| Member {
+            identity,
+            role: Partner {
+                correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
+                peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
+                owed: Owed::new(if number % 2 == 0 { plan.depth.unwrap_or(1) } else { 0 }),
+                schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
+            },
+            topics: Vec::new(),
+            wake: Arc::new(Notify::new()),
+        })
+        .collect())
+}
+
 /// One of a pair.
 #[derive(Debug)]
-struct Partner {
+pub(crate) struct Partner {
     correspondent: Correspondent,
     peer: (Destination, Address<'static>),
     owed: Owed,

@@ -1,5 +1,6 @@
 //! What can be run. A scenario is one file here and one line in [`ALL`].
 
+pub mod churn;
 pub mod direct;
 pub mod drain;
 pub mod fan_out;
@@ -22,6 +23,7 @@ pub const ALL: &[Scenario] = &[
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
     drain::SCENARIO,
+    churn::SCENARIO,
 ];
 
 /// Something that can be run.
