@@ -126,10 +126,10 @@ impl Lanes {
     }
 
     /// Takes nothing in any more, and forgets what is there.
-    pub(super) fn abandon(&mut self) -> u64 {
-        let messages = self.messages as u64;
+    pub(super) fn abandon(&mut self) -> (u64, usize) {
+        let waited = (self.messages as u64, self.bytes);
         *self = Lanes::default();
-        messages
+        waited
     }
 
     fn is_over(&self, numerator: usize, denominator: usize) -> bool {

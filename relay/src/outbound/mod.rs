@@ -207,8 +207,8 @@ impl Outbound {
         self.state.lock().control_bytes
     }
 
-    /// Messages that wait; taken out, as nobody will write them.
-    pub fn abandon(&self) -> u64 {
+    /// Messages that wait, and their bytes; taken out, as nobody will write them.
+    pub fn abandon(&self) -> (u64, usize) {
         self.state.lock().lanes.abandon()
     }
 

@@ -87,9 +87,9 @@ async fn an_ended_session_takes_nothing_and_says_what_it_left() {
     let outbound = queue(10, 1_000);
     outbound.push(item("x", Lane::Normal)).unwrap();
     outbound.push(item("y", Lane::High)).unwrap();
-    assert_eq!(outbound.abandon(), 2);
+    assert_eq!(outbound.abandon(), (2, 2));
     assert_eq!(outbound.push(item("z", Lane::Normal)), Err(PushError::Closed));
-    assert_eq!(outbound.abandon(), 0);
+    assert_eq!(outbound.abandon(), (0, 0));
 }
 
 fn receipts(outbound: &Outbound) -> Vec<String> {

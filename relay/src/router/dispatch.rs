@@ -223,8 +223,9 @@ impl Router {
             let mut item = Item::new(joined.clone(), now);
             item.lane = lane;
             item.expires_at = expiry(expires_in_ms, now);
-            let (queued, shed) = tenant.deliver_topic(&pattern, &SharedFrame::new(encoding, joined), &item);
-            self.metrics.deliveries_queued.increment(queued);
+            let (queued, bytes, shed) =
+                tenant.deliver_topic(&pattern, &SharedFrame::new(encoding, joined), &item);
+            self.metrics.queue_deliveries(queued, bytes);
             if shed > 0 {
                 self.metrics.shed_delivery(Shed::QueueFull, shed);
             }

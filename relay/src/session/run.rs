@@ -180,7 +180,9 @@ impl<S: Socket> Session<S> {
             registration.unsubscribe(pattern);
         }
         drop(registration);
-        metrics.drop_delivery(Drop::SessionEnded, outbound.abandon());
+        let (messages, bytes) = outbound.abandon();
+        metrics.drop_delivery(Drop::SessionEnded, messages);
+        metrics.dequeue_bytes(bytes);
         end(transport, &over, &metrics).await;
     }
 

@@ -83,10 +83,11 @@ impl<S: Socket> Session<S> {
 
     /// Adds the messages that are still worth something; says how many are not.
     fn gather(&mut self, items: Vec<Item>, now: Instant, chunks: &mut SmallVec<[Chunk; 16]>) -> u64 {
-        let (mut written, mut expired) = (0, 0);
+        let (mut written, mut expired, mut bytes) = (0, 0, 0);
         let mut oldest = None;
         for item in items {
             let frames = u64::from(item.chunk.frames);
+            bytes += item.chunk.bytes.len();
             if item.expires_at.is_some_and(|at| at <= now) {
                 expired += frames;
                 continue;
@@ -99,6 +100,9 @@ impl<S: Socket> Session<S> {
             chunks.push(item.chunk);
         }
         let metrics = &self.context.metrics;
+        if bytes > 0 {
+            metrics.dequeue_bytes(bytes);
+        }
         if let Some(oldest) = oldest {
             metrics.deliveries_written.increment(written);
             metrics.delivery_seconds.record((now - oldest).as_secs_f64());

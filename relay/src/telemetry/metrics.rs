@@ -4,7 +4,7 @@
 //!
 //! * `relay_sends_total` = the sum of `relay_send_outcomes_total` + `relay_sends_in_flight`.
 //! * `relay_deliveries_queued_total` = `relay_deliveries_written_total` + the sum of `relay_deliveries_dropped_total` +
-//!   what waits in the queues, which is nothing once no session is left.
+//!   what waits in the queues, which is nothing once no session is left, nor in `relay_queued_bytes`.
 //!
 //! Label values are fixed words of the code, never input.
 
@@ -140,6 +140,8 @@ metrics! {
     sends_in_flight: Gauge = "relay_sends_in_flight";
     /// Messages put in line for a session.
     deliveries_queued: Counter = "relay_deliveries_queued_total";
+    /// Bytes of messages that wait for sockets.
+    queued_bytes: Gauge = "relay_queued_bytes";
     /// Messages written to a socket.
     deliveries_written: Counter = "relay_deliveries_written_total";
     /// Messages in line that were not written.
@@ -257,6 +259,17 @@ impl Metrics {
         self.closes[position(CloseCode::ALL, &code)].increment(1);
     }
 
+    /// Counts messages put in line, and their bytes.
+    pub fn queue_deliveries(&self, count: u64, bytes: usize) {
+        self.deliveries_queued.increment(count);
+        self.queued_bytes.increment(bytes_of(bytes));
+    }
+
+    /// So many bytes of messages left their lines, written or not.
+    pub fn dequeue_bytes(&self, bytes: usize) {
+        self.queued_bytes.decrement(bytes_of(bytes));
+    }
+
     /// Counts a message in line that was not written.
     pub fn drop_delivery(&self, why: Drop, count: u64) {
         match why {
@@ -298,6 +311,11 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn bytes_of(bytes: usize) -> f64 {
+    bytes as f64
 }
 
 fn position<T: PartialEq>(all: &[T], one: &T) -> usize {
