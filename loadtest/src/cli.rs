@@ -118,7 +118,7 @@ pub struct CompareArgs {
     pub floor: Vec<FloorSpec>,
     /// Run the same with these arguments added (`--against=--batch=1`) in turn, as a baseline: the ratios of medians are
     /// told, with the smallest and largest of a pair; nothing for no baseline
-    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true, conflicts_with = "no_relay")]
     pub against: Option<String>,
     /// What a ratio to the baseline may be, for exit status 0: `p50`, `p95`, `p99`, `throughput` or `cpu`, then `<=` or
     /// `>=` (`p99<=1.5`); again for each

@@ -42,6 +42,7 @@ async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
         "fan-out --publishers 2 --depth 8 --receipt all",
         "fan-out --rate 300 --tenants 2 --publishers 2",
         "idle --after-message 2000 --tenants 2",
+        "churn --rate 400 --churn 40 --against=",
     ];
     let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
     for (report, arguments) in reports.into_iter().zip(runs) {
