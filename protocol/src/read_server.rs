@@ -57,6 +57,10 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             topics: wire.topics.unwrap_or_default(),
             dropped: wire.dropped,
         },
+        "degraded" => ServerFrame::Degraded {
+            level: required(wire.level, "level")?,
+            reduced: wire.reduced.unwrap_or_default(),
+        },
         "skip" => skip(wire)?,
         "resume" => ServerFrame::Resume {
             position: Position {

@@ -61,6 +61,13 @@ pub enum ServerFrame<'a> {
         /// How many, where known.
         dropped: Option<u64>,
     },
+    /// The relay can do less than it should, or all of it again.
+    Degraded {
+        /// From 0, everything works, to 4.
+        level: u64,
+        /// What works less.
+        reduced: Vec<Text<'a>>,
+    },
     /// A stretch of a stream will not come.
     Skip {
         /// The stream and the first position left out.

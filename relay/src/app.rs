@@ -1,6 +1,7 @@
 //! The one place that names concrete types: builds everything from a configuration, runs it, and takes it down in order.
 
 mod auth;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ use crate::directory::SharedDirectory;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
-use crate::redis::Redis;
+use crate::redis::{Redis, RedisSettings};
+use crate::resilience::BreakerSettings;
 use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
@@ -69,7 +71,7 @@ impl App {
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
         let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
-        let Shared { bus, events, directory, stores } = shared;
+        let Shared { bus, events, directory, stores, redis } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -84,6 +86,11 @@ impl App {
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
+        let server = &config.server;
+        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
+        let admission = Arc::new(Admission::new(bounds, &metrics));
+        let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission);
+        let standing = standing::begin(&dependencies, &router, &metrics, &lifecycle);
         let auth::Identity { authenticator, revocations, api_keys, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
@@ -91,14 +98,14 @@ impl App {
             authenticator,
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),
+            standing,
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(config),
         });
-        let server = &config.server;
-        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
-            admission: Arc::new(Admission::new(bounds, &metrics)),
+            admission,
+            dependencies,
             origins: Origins::new(&server.allowed_origins),
             phase: Arc::clone(&phase),
             metrics: Arc::clone(&metrics),
@@ -153,6 +160,8 @@ struct Shared {
     events: BusEvents,
     directory: SharedDirectory,
     stores: auth::Stores,
+    /// Tells how Redis does, if there is one.
+    redis: Option<standing::Probe>,
 }
 
 async fn join(
@@ -167,14 +176,21 @@ async fn join(
         let directory = MemoryDirectoryHub::new().join(instance.clone());
         let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
         let stores = auth::Stores { revocations, api_keys };
-        return Ok(Shared { bus, events, directory, stores });
+        return Ok(Shared { bus, events, directory, stores, redis: None });
     };
-    let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
+    let resilience = &config.resilience;
+    let breaker = BreakerSettings {
+        failures: resilience.breaker_failures,
+        open_for: Duration::from_millis(resilience.breaker_open_ms),
+        successes: resilience.breaker_successes,
+    };
+    let settings = RedisSettings { breaker, slow: Duration::from_millis(resilience.dependency_slow_ms) };
+    let redis = Redis::open(url.expose_text(), settings, tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
     let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
     let stores = auth::Stores { revocations, api_keys };
-    Ok(Shared { bus, events, directory, stores })
+    Ok(Shared { bus, events, directory, stores, redis: Some(Box::new(redis.probe())) })
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {

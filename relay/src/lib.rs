@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
 pub mod redis;
+pub mod resilience;
 pub mod revocation;
 pub mod router;
 pub mod server;

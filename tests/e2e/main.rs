@@ -7,6 +7,7 @@ mod health;
 mod identity;
 mod instance_death;
 mod keys;
+mod levels;
 mod redis_outage;
 mod slow_recipient;
 mod start;

@@ -24,6 +24,9 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
             "type": "gap", "reason": reason.name(), "direct": direct,
             "topics": topics.iter().map(|topic| &**topic).collect::<Vec<_>>(), "dropped": dropped,
         }),
+        ServerFrame::Degraded { level, reduced } => json!({
+            "type": "degraded", "level": level, "reduced": reduced.iter().map(|what| &**what).collect::<Vec<_>>(),
+        }),
         ServerFrame::Skip { first: Position { stream, epoch, seq }, to, reason } => json!({
             "type": "skip", "stream": &**stream, "epoch": &**epoch, "from": seq, "to": to, "reason": &**reason,
         }),

@@ -6,6 +6,7 @@ pub mod bus;
 pub mod key_servers;
 pub mod limits;
 mod reference;
+pub mod resilience;
 pub mod secret;
 pub mod server;
 pub mod session;
@@ -21,6 +22,7 @@ use auth::AuthConfig;
 use bus::BusConfig;
 use key_servers::KeyServersConfig;
 use limits::LimitsConfig;
+use resilience::ResilienceConfig;
 use server::ServerConfig;
 use session::SessionConfig;
 use telemetry::TelemetryConfig;
@@ -43,6 +45,9 @@ pub struct Config {
     /// How instances reach each other.
     #[command(flatten, next_help_heading = "Bus")]
     pub bus: BusConfig,
+    /// What it does while what it leans on fails.
+    #[command(flatten, next_help_heading = "Resilience")]
+    pub resilience: ResilienceConfig,
     /// What one connection may do.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsConfig,
@@ -76,6 +81,7 @@ impl Config {
         self.key_servers.validate(&mut problems);
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
+        self.resilience.validate(&mut problems);
         self.limits.validate(&mut problems);
         self.telemetry.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::bus::BusHealth;
 use crate::lifecycle::Life;
+use crate::resilience::{Dependency, Health};
 use crate::server::ServerState;
 
 #[derive(Serialize)]
@@ -19,6 +20,25 @@ struct Report {
     instance: String,
     bus: &'static str,
     connections_left: usize,
+    level: String,
+    dependencies: Vec<DependencyReport>,
+}
+
+#[derive(Serialize)]
+struct DependencyReport {
+    name: &'static str,
+    health: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meanwhile: Option<&'static str>,
+}
+
+fn dependencies(state: &ServerState) -> Vec<DependencyReport> {
+    let report = |(dependency, health): (&Dependency, Health)| DependencyReport {
+        name: dependency.name,
+        health: health.name(),
+        meanwhile: (health == Health::Down).then_some(dependency.meanwhile),
+    };
+    state.dependencies.each().map(report).collect()
 }
 
 fn report(state: &ServerState, ready: bool) -> Response {
@@ -34,7 +54,14 @@ fn report(state: &ServerState, ready: bool) -> Response {
         (Life::Serving, false) => "unready",
     };
     let connections_left = state.admission.connections_left();
-    let report = Report { status, instance: state.router.instance().to_string(), bus, connections_left };
+    let report = Report {
+        status,
+        instance: state.router.instance().to_string(),
+        bus,
+        connections_left,
+        level: state.dependencies.standing().level.to_string(),
+        dependencies: dependencies(state),
+    };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report)).into_response()
 }

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Minter;
 use crate::lifecycle::Phase;
+use crate::resilience::Dependencies;
 use crate::router::Router;
 use crate::session::SessionContext;
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +45,8 @@ pub struct ServerState {
     pub metrics: Arc<Metrics>,
     /// For health.
     pub router: Arc<Router>,
+    /// For health.
+    pub dependencies: Dependencies,
     /// Carries the tasks of sessions.
     pub tracker: TaskTracker,
     /// Makes tokens for the console, in development mode.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use relay_protocol::CloseCode;
 use relay_protocol::server::Limits;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
 use crate::outbound::{Bounds, CloseSignal};
+use crate::resilience::Standing;
 use crate::router::Router;
 use crate::telemetry::metrics::Metrics;
 
@@ -28,6 +30,8 @@ pub struct SessionContext {
     pub metrics: Arc<Metrics>,
     /// Carries the tasks of subscriptions.
     pub tracker: TaskTracker,
+    /// How far the relay is from normal.
+    pub standing: watch::Receiver<Standing>,
     /// Cancelled when the instance leaves.
     pub drain: CancellationToken,
     /// What an operator chose.

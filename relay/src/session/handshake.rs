@@ -15,6 +15,7 @@ use crate::auth::Principal;
 use crate::directory::OwnEntry;
 use crate::limits::ConnectionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
+use crate::resilience::Standing;
 use crate::router::{Registration, Turn};
 use crate::session::Over;
 use crate::session::Session;
@@ -138,6 +139,8 @@ async fn admit<S: Socket>(
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
     }
+    let standing = context.standing.borrow().clone();
+    let degraded = (standing != Standing::NORMAL).then(|| Chunk::of(&standing.frame(), transport.encoding()));
     Ok(Box::new(Session {
         context: Arc::clone(context),
         outbound,
@@ -151,7 +154,7 @@ async fn admit<S: Socket>(
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
         strikes: 0,
-        answers: Vec::<Chunk>::new(),
+        answers: degraded.into_iter().collect(),
         told: Told::default(),
         needs_flush: true,
         moment: Moment::now(),

@@ -124,6 +124,16 @@ metrics! {
     refused_subprotocol: Counter = "relay_connections_refused_total" { "reason" = "subprotocol" };
     /// From the upgrade to `welcome`.
     handshake_seconds: Histogram = "relay_handshake_seconds";
+    /// Degradation level: 0 normal, 1 something is slow, 2 something is down, 3 several things are, 4 emergency.
+    level: Gauge = "relay_degradation_level";
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_redis: Gauge = "relay_dependency_health" { "dependency" = "redis" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_subscriptions: Gauge = "relay_dependency_health" { "dependency" = "subscriptions" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_key_servers: Gauge = "relay_dependency_health" { "dependency" = "key_servers" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_instance: Gauge = "relay_dependency_health" { "dependency" = "instance" };
     /// Client frames understood.
     frames_received: Counter = "relay_frames_received_total";
     /// WebSocket messages received.
@@ -257,6 +267,16 @@ impl Metrics {
     /// Counts the end of a connection.
     pub fn close(&self, code: CloseCode) {
         self.closes[position(CloseCode::ALL, &code)].increment(1);
+    }
+
+    /// How something the relay leans on does.
+    pub fn dependency(&self, name: &str) -> &Gauge {
+        match name {
+            "redis" => &self.dependency_redis,
+            "subscriptions" => &self.dependency_subscriptions,
+            "key_servers" => &self.dependency_key_servers,
+            _ => &self.dependency_instance,
+        }
     }
 
     /// Counts messages put in line, and their bytes.

@@ -33,6 +33,7 @@ pub(crate) fn server() -> impl Strategy<Value = ServerFrame<'static>> {
         ),
         1 => (gap_reason(), any::<bool>(), vec(text(), 0..4), of(number()))
             .prop_map(|(reason, direct, topics, dropped)| ServerFrame::Gap { reason, direct, topics, dropped }),
+        1 => (number(), vec(text(), 0..4)).prop_map(|(level, reduced)| ServerFrame::Degraded { level, reduced }),
         1 => (position(), number(), text()).prop_map(|(first, to, reason)| ServerFrame::Skip { first, to, reason }),
         1 => (position(), any::<bool>(), of(text()))
             .prop_map(|(position, recovered, reason)| ServerFrame::Resume { position, recovered, reason }),

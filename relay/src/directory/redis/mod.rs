@@ -145,7 +145,7 @@ impl Directory for RedisDirectory {
         async move {
             let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
             let told: Vec<(String, String)> =
-                question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
+                question.judge(question.hgetall(key.as_str()).await).map_err(|_| DirectoryError)?;
             Ok(inner.living(&question, &key, entries::entries(&told)).await)
         }
         .boxed()
