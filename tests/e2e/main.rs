@@ -9,6 +9,7 @@ mod instance_death;
 mod keys;
 mod levels;
 mod redis_outage;
+mod secrecy;
 mod slow_recipient;
 mod start;
 
