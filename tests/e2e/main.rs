@@ -13,4 +13,5 @@ mod secrecy;
 mod slow_recipient;
 mod start;
 
+mod trace;
 mod traffic;

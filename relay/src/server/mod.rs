@@ -10,6 +10,7 @@ mod origin;
 mod prefixed;
 mod rejection;
 mod route;
+mod trace;
 mod upgrade;
 
 use std::net::SocketAddr;

@@ -17,12 +17,14 @@ use relay_protocol::{Encoding, limit};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::Instrument as _;
 
 use crate::lifecycle::Life;
 use crate::server::ServerState;
 use crate::server::admission::ConnectionPermit;
 use crate::server::prefixed::Prefixed;
 use crate::server::rejection::Rejection;
+use crate::server::trace;
 use crate::session::{Upgraded, serve};
 use crate::telemetry::metrics::Refused;
 
@@ -58,14 +60,15 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
     let token = offer.token.or_else(|| bearer(headers));
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Rejection::NotAnUpgrade)?;
     let permit = request.extensions_mut().remove::<Arc<ConnectionPermit>>();
-    let context = Arc::clone(&state.context);
-    state.tracker.spawn(async move {
+    let (context, span) = (Arc::clone(&state.context), trace::span(request.headers()));
+    let connection = async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         // Frames that came with the request's head are not lost: what hyper has read already goes before the socket.
         let Some(socket) = raw_socket(upgraded) else { return };
         serve(context, Upgraded { socket, encoding, token, unauthenticated, since: Instant::now() }).await;
         drop(permit);
-    });
+    };
+    state.tracker.spawn(connection.instrument(span));
     Ok(switching(&accept, encoding))
 }
 
