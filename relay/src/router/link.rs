@@ -31,6 +31,8 @@ struct State {
     /// The number of the first message of `pending`.
     first: u64,
     pending: VecDeque<Option<Pending>>,
+    /// Reports that are being carried out: what they send again is not in line yet.
+    carried_out: usize,
     /// The last report, so that a link no longer used can be forgotten.
     used_at: Instant,
 }
@@ -72,10 +74,31 @@ pub(super) struct Reported {
     pub(super) nack: Option<Nack>,
 }
 
+/// What a report is about, to be carried out. Until this goes, nobody who waits for these messages overtakes them.
+#[derive(Debug)]
+pub(super) struct Report<'l> {
+    link: &'l Link,
+    messages: std::vec::IntoIter<Reported>,
+}
+
+impl Iterator for Report<'_> {
+    type Item = Reported;
+    fn next(&mut self) -> Option<Reported> {
+        self.messages.next()
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.link.state.lock().carried_out -= 1;
+        self.link.reported.notify_waiters();
+    }
+}
+
 impl Link {
     /// A link to `peer` whose numbers begin at `first`, which must be above those of any former link to it.
     pub(super) fn new(peer: InstanceId, first: u64) -> Link {
-        let state = State { first, pending: VecDeque::new(), used_at: Instant::now() };
+        let state = State { first, pending: VecDeque::new(), carried_out: 0, used_at: Instant::now() };
         Link { peer, outbox: Outbox::default(), state: Mutex::new(state), reported: Notify::new() }
     }
 
@@ -112,12 +135,13 @@ impl Link {
     }
 
     /// Takes out what a report is about. What stands before it was in a report that got lost: nobody can know.
-    pub(super) fn report(&self, ack: &Ack) -> Vec<Reported> {
+    pub(super) fn report(&self, ack: &Ack) -> Report<'_> {
         let mut reported = Vec::new();
         let mut forgotten = Vec::new();
         {
             let mut state = self.state.lock();
             state.used_at = Instant::now();
+            state.carried_out += 1;
             let mut failed = ack.failed.iter().peekable();
             while state.first <= ack.upto && !state.pending.is_empty() {
                 let seq = state.first;
@@ -135,15 +159,15 @@ impl Link {
             }
             state.pass_withdrawn();
         }
-        self.reported.notify_waiters();
         drop(forgotten);
-        reported
+        Report { link: self, messages: reported.into_iter() }
     }
 
     /// Takes out messages that certainly did not leave.
-    pub(super) fn withdraw(&self, (from, to): (u64, u64)) -> Vec<Reported> {
-        let withdrawn = {
+    pub(super) fn withdraw(&self, (from, to): (u64, u64)) -> Report<'_> {
+        let withdrawn: Vec<Reported> = {
             let mut state = self.state.lock();
+            state.carried_out += 1;
             let first = state.first;
             let withdrawn = (from.max(first)..=to)
                 .filter_map(|seq| {
@@ -155,8 +179,7 @@ impl Link {
             state.pass_withdrawn();
             withdrawn
         };
-        self.reported.notify_waiters();
-        withdrawn
+        Report { link: self, messages: withdrawn.into_iter() }
     }
 
     /// Takes out what has waited for a report too long; dropped, its outcome is `unknown`.
@@ -183,13 +206,17 @@ impl Link {
         !self.state.lock().pending.is_empty()
     }
 
-    /// Waits until everything before `seq` has been reported or given up.
+    /// Waits until everything before `seq` has been reported or given up, and what follows from it is done.
     pub(super) async fn settled_before(&self, seq: u64) {
         loop {
             let reported = self.reported.notified();
             tokio::pin!(reported);
             reported.as_mut().enable();
-            if self.state.lock().first >= seq {
+            let settled = {
+                let state = self.state.lock();
+                state.first >= seq && state.carried_out == 0
+            };
+            if settled {
                 return;
             }
             reported.await;

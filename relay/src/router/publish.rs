@@ -83,7 +83,7 @@ impl Router {
             let Some(seqs) = batch.seqs else { continue };
             match result {
                 // Nobody listens there: the instance is gone, and its agents may be elsewhere by now.
-                Ok(0) => link.withdraw(seqs).into_iter().for_each(|reported| {
+                Ok(0) => link.withdraw(seqs).for_each(|reported| {
                     let away = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
                     self.send_again(&link, reported, away);
                 }),

@@ -1,5 +1,6 @@
-//! Two routers over a bus that fails by seed.
+//! Two routers over a bus that fails by seed, and the order on a link.
 
 mod faults;
 mod fleet;
 mod ledger;
+mod link;
