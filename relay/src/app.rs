@@ -20,9 +20,13 @@ use crate::directory::SharedDirectory;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
+use crate::limits::Limits;
+use crate::quota::SharedQuotaStore;
+use crate::quota::memory::MemoryQuota;
+use crate::quota::redis::RedisQuota;
 use crate::redis::Redis;
 use crate::router::{Router, RouterSettings};
-use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
+use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, Pressure, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
 use crate::telemetry::metrics::Metrics;
@@ -61,7 +65,7 @@ impl App {
         let phase = Arc::new(Phase::default());
         let (authenticator, minter) = auth::build(config)?;
         let instance = InstanceId::random();
-        let (bus, directory, events) = join(config, &instance, &lifecycle).await?;
+        let (bus, directory, quotas, events) = join(config, &instance, &lifecycle, &metrics).await?;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -75,8 +79,11 @@ impl App {
         services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
+        let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
+        services.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
+            limits,
             authenticator,
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),
@@ -84,11 +91,19 @@ impl App {
             settings: SessionSettings::new(config),
         });
         let server = &config.server;
-        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
+        let bounds = AdmissionBounds::new(
+            server.max_connections,
+            server.max_unauthenticated,
+            descriptors,
+            config.admission.descriptor_reserve,
+        );
+        let pressure = Arc::new(Pressure::new(&config.admission, &metrics));
+        services.spawn(Arc::clone(&pressure).watch(lifecycle.stop.clone()));
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
-            admission: Arc::new(Admission::new(bounds, &metrics)),
+            admission: Arc::new(Admission::new(bounds, pressure, &metrics)),
             origins: Origins::new(&server.allowed_origins),
+            trusted_proxies: server.trusted_proxies.clone(),
             phase: Arc::clone(&phase),
             metrics: Arc::clone(&metrics),
             router,
@@ -126,21 +141,24 @@ impl App {
     }
 }
 
-/// The bus and the directory that a configuration asks for.
+/// The bus, the directory and the store of quotas that a configuration asks for.
 async fn join(
     config: &Config,
     instance: &InstanceId,
     lifecycle: &Lifecycle,
-) -> anyhow::Result<(SharedBus, SharedDirectory, BusEvents)> {
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(SharedBus, SharedDirectory, SharedQuotaStore, BusEvents)> {
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
-        return Ok((bus, MemoryDirectoryHub::new().join(instance.clone()), events));
+        let directory = MemoryDirectoryHub::new().join(instance.clone());
+        return Ok((bus, directory, Arc::new(MemoryQuota::default()), events));
     };
     let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
-    Ok((bus, directory, events))
+    let quotas = Arc::new(RedisQuota::new(&redis, config.scopes.quota_local_percent, metrics));
+    Ok((bus, directory, quotas, events))
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {

@@ -1,10 +1,13 @@
 //! What an operator may choose. Each setting is a flag and an environment variable, declared once, from which the help,
 //! the reference and the parsing are made. Validated as a whole before a port opens.
 
+pub mod admission;
 pub mod auth;
 pub mod bus;
 pub mod limits;
+pub mod proxies;
 mod reference;
+pub mod scopes;
 pub mod secret;
 pub mod server;
 pub mod session;
@@ -16,9 +19,11 @@ use thiserror::Error;
 pub use reference::{markdown, text};
 pub use secret::Secret;
 
+use admission::AdmissionConfig;
 use auth::AuthConfig;
 use bus::BusConfig;
 use limits::LimitsConfig;
+use scopes::ScopesConfig;
 use server::ServerConfig;
 use session::SessionConfig;
 use telemetry::TelemetryConfig;
@@ -29,6 +34,9 @@ pub struct Config {
     /// Where it listens.
     #[command(flatten, next_help_heading = "Server")]
     pub server: ServerConfig,
+    /// When no more connections are let in.
+    #[command(flatten, next_help_heading = "Admission")]
+    pub admission: AdmissionConfig,
     /// Whom it believes.
     #[command(flatten, next_help_heading = "Authentication")]
     pub auth: AuthConfig,
@@ -41,6 +49,9 @@ pub struct Config {
     /// What one connection may do.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsConfig,
+    /// What an agent, a source address and a tenant may do.
+    #[command(flatten, next_help_heading = "Limits of agents, addresses and tenants")]
+    pub scopes: ScopesConfig,
     /// What it shows.
     #[command(flatten, next_help_heading = "Telemetry")]
     pub telemetry: TelemetryConfig,
@@ -67,10 +78,12 @@ impl Config {
     pub fn validate(&self) -> Result<(), Vec<ConfigError>> {
         let mut problems = Vec::new();
         self.server.validate(&mut problems);
+        self.admission.validate(&mut problems);
         self.auth.validate(self.server.dev, &mut problems);
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
         self.limits.validate(&mut problems);
+        self.scopes.validate(self.limits.message_bytes(), &mut problems);
         self.telemetry.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

@@ -131,9 +131,12 @@ fn receipt(outcomes: &[(u64, Outcome)]) -> Receipt<'static> {
             Outcome::Queued => extend(&mut receipt.queued, *id),
             Outcome::Accepted => extend(&mut receipt.accepted, *id),
             Outcome::Unknown => extend(&mut receipt.unknown, *id),
-            Outcome::Failed { reason, retry_after_ms } => {
-                receipt.failed.push(Failed { id: *id, reason: *reason, retry_after_ms: *retry_after_ms });
-            }
+            Outcome::Failed { reason, retry_after_ms, limit } => receipt.failed.push(Failed {
+                id: *id,
+                reason: *reason,
+                retry_after_ms: *retry_after_ms,
+                limit: limit.map(|limit| limit.name().into()),
+            }),
         }
     }
     receipt

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::bus::BusHealth;
 use crate::lifecycle::Life;
 use crate::server::ServerState;
+use crate::telemetry::metrics::Refused;
 
 #[derive(Serialize)]
 struct Report {
@@ -19,6 +20,9 @@ struct Report {
     instance: String,
     bus: &'static str,
     connections_left: usize,
+    /// What connections are refused to spare, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shedding: Option<&'static str>,
 }
 
 fn report(state: &ServerState, ready: bool) -> Response {
@@ -34,7 +38,9 @@ fn report(state: &ServerState, ready: bool) -> Response {
         (Life::Serving, false) => "unready",
     };
     let connections_left = state.admission.connections_left();
-    let report = Report { status, instance: state.router.instance().to_string(), bus, connections_left };
+    let shedding = state.admission.shedding().map(Refused::name);
+    let instance = state.router.instance().to_string();
+    let report = Report { status, instance, bus, connections_left, shedding };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report)).into_response()
 }
@@ -44,11 +50,12 @@ pub(super) async fn live(State(state): State<Arc<ServerState>>) -> Response {
     report(&state, true)
 }
 
-/// More connections are welcome: not while leaving, full, or deaf to a bus that others can use.
+/// More connections are welcome: not while leaving, full, under pressure, or deaf to a bus that others can use.
 pub(super) async fn ready(State(state): State<Arc<ServerState>>) -> Response {
     let ready = state.phase.get() == Life::Serving
         && state.router.bus_health() != BusHealth::Deaf
-        && state.admission.connections_left() > 0;
+        && state.admission.connections_left() > 0
+        && state.admission.shedding().is_none();
     report(&state, ready)
 }
 

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::outbound::{CloseSignal, GapNotice};
-use crate::session::answer::{limited, refusal};
+use crate::session::answer::{exceeded, limited, refusal};
 use crate::session::moment::Moment;
 use crate::session::send::Arrival;
 use crate::session::transport::{Frames, Socket};
@@ -128,13 +128,11 @@ impl<S: Socket> Session<S> {
         let known = self.subscriptions.contains(topic);
         if !known && self.subscriptions.len() >= self.context.settings.limits.subscriptions {
             self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&ServerFrame::Error {
-                id: Some(id),
-                code: ErrorCode::LimitExceeded,
-                message: "too many subscriptions".into(),
-                retry_after_ms: None,
-                limit: Some("subscriptions".into()),
-            });
+            return self.answer(&exceeded(id, "subscriptions"));
+        }
+        if !known && let Err(limit) = self.limits.subscribe() {
+            self.context.metrics.command_error(ErrorCode::LimitExceeded);
+            return self.answer(&exceeded(id, limit.name()));
         }
         let pattern: Arc<str> = topic.into();
         let change = self.subscriptions.wish(&pattern);
@@ -169,6 +167,10 @@ impl<S: Socket> Session<S> {
     }
 
     fn unsubscribe(&mut self, topic: &str) {
+        if !self.subscriptions.contains(topic) {
+            return;
+        }
+        self.limits.unsubscribe();
         let change = self.subscriptions.forget(topic);
         for pattern in &change.begin {
             // Already wished for and answered; a loss while the bus is away is told by its gap.

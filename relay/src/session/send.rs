@@ -80,7 +80,7 @@ impl<S: Socket> Session<S> {
     /// Why the message is not taken.
     fn unwelcome(&mut self, send: &Send<'_>, limited: Option<Limited>, now: Instant) -> Option<Outcome> {
         if let Some(limited) = limited {
-            return Some(Outcome::failed_for(ErrorCode::RateLimited, retry_after_ms(&limited)));
+            return Some(Outcome::limited(limited.limit, retry_after_ms(&limited)));
         }
         if send.payload.len() > self.context.settings.limits.payload_bytes {
             return Some(Outcome::failed(ErrorCode::TooLarge));

@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::{
 };
 use relay_protocol::{CloseCode, ErrorCode};
 
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 
 /// Buckets of every duration. 0.5 and 1 stand in them, as alerts ask for just those.
@@ -55,6 +56,31 @@ pub enum Refused {
     Origin,
     /// No subprotocol of ours was offered.
     Subprotocol,
+    /// The source address has as many as it may.
+    Address,
+    /// Memory is nearly used up.
+    Memory,
+    /// The processor does not keep up.
+    Delay,
+    /// Too many came in too short a time.
+    Rate,
+}
+
+impl Refused {
+    /// Its label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refused::Connections => "connections",
+            Refused::Unauthenticated => "unauthenticated",
+            Refused::Draining => "draining",
+            Refused::Origin => "origin",
+            Refused::Subprotocol => "subprotocol",
+            Refused::Address => "address",
+            Refused::Memory => "memory",
+            Refused::Delay => "delay",
+            Refused::Rate => "rate",
+        }
+    }
 }
 
 macro_rules! metrics {
@@ -66,6 +92,8 @@ macro_rules! metrics {
             outcomes: Outcomes,
             closes: Vec<Counter>,
             command_errors: Vec<Counter>,
+            limited: Vec<Counter>,
+            limited_dry: Vec<Counter>,
             handle: PrometheusHandle,
             recorder: Arc<PrometheusRecorder>,
         }
@@ -88,6 +116,8 @@ macro_rules! metrics {
                             .map(|code| metrics::counter!("relay_closes_total", "code" => code.name())).collect(),
                         command_errors: ErrorCode::ALL.iter()
                             .map(|code| metrics::counter!("relay_command_errors_total", "code" => code.name())).collect(),
+                        limited: limited("enforced"),
+                        limited_dry: limited("dry_run"),
                         handle,
                         recorder,
                     })
@@ -122,6 +152,30 @@ metrics! {
     refused_origin: Counter = "relay_connections_refused_total" { "reason" = "origin" };
     /// Connections refused before the upgrade.
     refused_subprotocol: Counter = "relay_connections_refused_total" { "reason" = "subprotocol" };
+    /// Connections refused before the upgrade.
+    refused_address: Counter = "relay_connections_refused_total" { "reason" = "address" };
+    /// Connections refused before the upgrade.
+    refused_memory: Counter = "relay_connections_refused_total" { "reason" = "memory" };
+    /// Connections refused before the upgrade.
+    refused_delay: Counter = "relay_connections_refused_total" { "reason" = "delay" };
+    /// Connections refused before the upgrade.
+    refused_rate: Counter = "relay_connections_refused_total" { "reason" = "rate" };
+    /// Whether connections are refused to spare memory (1) or not (0).
+    shedding_memory: Gauge = "relay_shedding" { "reason" = "memory" };
+    /// Whether connections are refused as the processor does not keep up (1) or not (0).
+    shedding_delay: Gauge = "relay_shedding" { "reason" = "delay" };
+    /// Share of the memory budget in use, 1 being all.
+    memory_share: Gauge = "relay_memory_share";
+    /// How late a timer was at best in the last second: what a task waits for its turn.
+    loop_delay: Gauge = "relay_loop_delay_seconds";
+    /// Keys of limits that are held: agents, source addresses, tenants.
+    limit_keys: Gauge = "relay_limit_keys";
+    /// Keys of limits that found no room and share one with others.
+    limit_keys_shared: Counter = "relay_limit_keys_shared_total";
+    /// Slices of quotas that were leased.
+    quota_leases: Counter = "relay_quota_leases_total" { "from" = "fleet" };
+    /// Slices of quotas that an instance gave itself while Redis was away.
+    quota_leases_local: Counter = "relay_quota_leases_total" { "from" = "local_share" };
     /// From the upgrade to `welcome`.
     handshake_seconds: Histogram = "relay_handshake_seconds";
     /// Client frames understood.
@@ -192,6 +246,17 @@ metrics! {
     draining: Gauge = "relay_draining";
 }
 
+/// Counters of what limits refused, one for each.
+fn limited(mode: &'static str) -> Vec<Counter> {
+    describe_counter!(
+        "relay_limited_total",
+        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions."
+    );
+    let limited =
+        |limit: &Limit| metrics::counter!("relay_limited_total", "limit" => limit.name(), "mode" => mode);
+    Limit::ALL.iter().map(limited).collect()
+}
+
 /// Counters of outcomes, one for each.
 #[derive(Debug)]
 struct Outcomes {
@@ -242,6 +307,12 @@ impl Metrics {
         self.command_errors[position(ErrorCode::ALL, &code)].increment(1);
     }
 
+    /// Counts what a limit refuses, or in a dry run would.
+    pub fn limited(&self, limit: Limit, dry_run: bool) {
+        let counters = if dry_run { &self.limited_dry } else { &self.limited };
+        counters[position(Limit::ALL, &limit)].increment(1);
+    }
+
     /// Counts the end of a connection.
     pub fn close(&self, code: CloseCode) {
         self.closes[position(CloseCode::ALL, &code)].increment(1);
@@ -271,6 +342,10 @@ impl Metrics {
             Refused::Draining => self.refused_draining.increment(1),
             Refused::Origin => self.refused_origin.increment(1),
             Refused::Subprotocol => self.refused_subprotocol.increment(1),
+            Refused::Address => self.refused_address.increment(1),
+            Refused::Memory => self.refused_memory.increment(1),
+            Refused::Delay => self.refused_delay.increment(1),
+            Refused::Rate => self.refused_rate.increment(1),
         }
     }
 

@@ -19,6 +19,8 @@ use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
+use crate::quota::memory::MemoryQuota;
 use crate::router::{Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
 use crate::telemetry::metrics::Metrics;
@@ -72,8 +74,12 @@ impl Rig {
         let tracker = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
+        let quotas = Arc::new(MemoryQuota::default());
+        let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
+        tracker.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
         let context = Arc::new(SessionContext {
             router,
+            limits,
             authenticator: Arc::new(Table),
             metrics,
             tracker,
@@ -95,6 +101,7 @@ impl Rig {
             socket: far,
             encoding: Encoding::Json,
             token: None,
+            place: self.context.limits.address(std::net::Ipv4Addr::LOCALHOST.into()).unwrap(),
             unauthenticated: (),
             since: Instant::now(),
         };
