@@ -6,6 +6,7 @@ mod foreign;
 mod health;
 mod identity;
 mod instance_death;
+mod limits;
 mod redis_outage;
 mod slow_recipient;
 mod start;
