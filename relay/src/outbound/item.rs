@@ -1,5 +1,7 @@
 //! One message, or several of one topic, on the way to one socket.
 
+use std::sync::Arc;
+
 use relay_protocol::Chunk;
 use relay_protocol::client::Lane;
 use tokio::time::Instant;
@@ -11,6 +13,8 @@ pub struct Item {
     pub chunk: Chunk,
     /// Which lane.
     pub lane: Lane,
+    /// Under which only the newest is kept that waits: whose key it is, and the key.
+    pub key: Option<Arc<str>>,
     /// When this instance took it.
     pub taken_at: Instant,
     /// When it is worth nothing any more.
@@ -31,6 +35,11 @@ pub struct ReplyRight {
 impl Item {
     /// A message without a lifetime in the normal lane.
     pub fn new(chunk: Chunk, taken_at: Instant) -> Item {
-        Item { chunk, lane: Lane::Normal, taken_at, expires_at: None, reply_right: None }
+        Item { chunk, lane: Lane::Normal, key: None, taken_at, expires_at: None, reply_right: None }
+    }
+
+    /// The bytes it takes in a queue.
+    pub(super) fn weight(&self) -> usize {
+        self.chunk.bytes.len() + self.key.as_ref().map_or(0, |key| key.len())
     }
 }

@@ -6,6 +6,7 @@
 
 mod item;
 mod lanes;
+mod line;
 mod notice;
 mod settlement;
 
@@ -69,6 +70,8 @@ pub struct Taken {
     pub told: Told,
     /// Messages, in order.
     pub items: smallvec::SmallVec<[Item; 8]>,
+    /// Messages that gave way to later ones under their key.
+    pub conflated: u64,
     /// Subscriptions that could not be put in force, each with the command that wished for it.
     pub unsubscribed: Vec<(u64, Arc<str>)>,
     /// Since when the queue has been full without a break.
@@ -168,6 +171,7 @@ impl Outbound {
         };
         state.control_bytes = 0;
         state.lanes.take(bytes_max, frames_max, &mut taken.items);
+        taken.conflated = state.lanes.take_conflated();
         taken.flow = state.lanes.flow_change();
         taken.full_since = state.lanes.full_since();
         taken
@@ -185,8 +189,8 @@ impl Outbound {
         self.state.lock().control_bytes
     }
 
-    /// Messages that wait; taken out, as nobody will write them.
-    pub fn abandon(&self) -> u64 {
+    /// How many messages wait, taken out, as nobody will write them; and how many had given way to them.
+    pub fn abandon(&self) -> (u64, u64) {
         self.state.lock().lanes.abandon()
     }
 

@@ -174,7 +174,9 @@ impl<S: Socket> Session<S> {
             registration.unsubscribe(pattern);
         }
         drop(registration);
-        metrics.drop_delivery(Drop::SessionEnded, outbound.abandon());
+        let (waiting, conflated) = outbound.abandon();
+        metrics.drop_delivery(Drop::SessionEnded, waiting);
+        metrics.drop_delivery(Drop::Conflated, conflated);
         end(transport, &over, &metrics).await;
     }
 

@@ -63,6 +63,9 @@ impl<S: Socket> Session<S> {
         }
         let mut chunks: SmallVec<[Chunk; 16]> = self.answers.drain(..).collect();
         chunks.extend(taken.control);
+        if taken.conflated > 0 {
+            self.context.metrics.drop_delivery(Drop::Conflated, taken.conflated);
+        }
         let mut told = taken.told;
         told.append(&mut self.told);
         let expired = self.gather(taken.items, now, &mut chunks);

@@ -30,6 +30,8 @@ const SECONDS: &[f64] =
 pub enum Drop {
     /// It expired in line.
     Expired,
+    /// A later one under its key took its place.
+    Conflated,
     /// The session ended before its turn.
     SessionEnded,
 }
@@ -199,6 +201,8 @@ metrics! {
     /// Messages in line that were not written.
     dropped_expired: Counter = "relay_deliveries_dropped_total" { "reason" = "expired" };
     /// Messages in line that were not written.
+    dropped_conflated: Counter = "relay_deliveries_dropped_total" { "reason" = "conflated" };
+    /// Messages in line that were not written.
     dropped_session_ended: Counter = "relay_deliveries_dropped_total" { "reason" = "session_ended" };
     /// Messages of topics not put in line, told by a gap.
     shed_queue_full: Counter = "relay_deliveries_shed_total" { "reason" = "queue_full" };
@@ -322,6 +326,7 @@ impl Metrics {
     pub fn drop_delivery(&self, why: Drop, count: u64) {
         match why {
             Drop::Expired => self.dropped_expired.increment(count),
+            Drop::Conflated => self.dropped_conflated.increment(count),
             Drop::SessionEnded => self.dropped_session_ended.increment(count),
         }
     }
