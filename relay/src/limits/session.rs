@@ -38,14 +38,17 @@ impl SessionLimits {
         let whole = limits.place(Scope::Tenant, limits.tenants.hold(Arc::clone(tenant)))?;
         let clock = TurnClock::default();
         let (messages, bytes) = limits.connection;
-        Ok(SessionLimits {
+        let session = SessionLimits {
             limits: Arc::clone(limits),
             connection: Rates::new(messages, bytes, &clock),
             clock,
             shared: agent.into_iter().chain(address).chain(whole).collect(),
             allowance: limits.leasing.hold(tenant),
             logged: false,
-        })
+        };
+        // Full buckets from now on: on a clock that had not begun they would fill a second time.
+        session.at(Instant::now());
+        Ok(session)
     }
 
     /// A turn begins.

@@ -65,6 +65,17 @@ fn each_scope_bounds_rates_and_names_itself() {
     assert_eq!(burst(2), (20, Limit::TenantRateMessages));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_given_once() {
+    let limits = limits(&["--rate-burst", "10"]);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let mut session = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    // Frames may come together with `hello`, before the first turn.
+    assert_eq!((0..20).filter(|_| session.frame().is_ok()).count(), 10);
+    session.at(Instant::now());
+    assert!(session.frame().is_err());
+}
+
 #[test]
 fn subscriptions_are_counted_over_connections_and_given_back() {
     let limits = limits(&["--agent-subscriptions", "2", "--tenant-subscriptions", "3"]);
