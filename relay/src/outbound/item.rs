@@ -19,6 +19,8 @@ pub struct Item {
     pub taken_at: Instant,
     /// When it is worth nothing any more.
     pub expires_at: Option<Instant>,
+    /// The pattern by which it comes, of a topic's message that may expire.
+    pub pattern: Option<Arc<str>>,
     /// The address whose owner asked to be answered there, if the message is a request.
     pub reply_right: Option<Box<ReplyRight>>,
 }
@@ -35,7 +37,15 @@ pub struct ReplyRight {
 impl Item {
     /// A message without a lifetime in the normal lane.
     pub fn new(chunk: Chunk, taken_at: Instant) -> Item {
-        Item { chunk, lane: Lane::Normal, key: None, taken_at, expires_at: None, reply_right: None }
+        Item {
+            chunk,
+            lane: Lane::Normal,
+            key: None,
+            taken_at,
+            expires_at: None,
+            pattern: None,
+            reply_right: None,
+        }
     }
 
     /// The bytes it takes in a queue.

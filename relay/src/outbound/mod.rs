@@ -120,7 +120,8 @@ impl Outbound {
     }
 
     /// Puts a message to a topic in line; what does not fit is dropped, and told by a gap once there is room.
-    pub fn push_topic(&self, item: Item, pattern: &Arc<str>) -> Result<(), PushError> {
+    pub fn push_topic(&self, mut item: Item, pattern: &Arc<str>) -> Result<(), PushError> {
+        item.pattern = item.expires_at.map(|_| Arc::clone(pattern));
         let frames = u64::from(item.chunk.frames);
         let mut state = self.state.lock();
         let result = state.lanes.push(item);

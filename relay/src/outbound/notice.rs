@@ -41,12 +41,12 @@ impl GapNotice {
         }
     }
 
-    /// Messages expired while they waited.
-    pub fn expired(dropped: u64) -> GapNotice {
+    /// Messages expired while they waited: of the topics of a pattern, or to the agent or session.
+    pub fn expired(pattern: Option<Arc<str>>, dropped: u64) -> GapNotice {
         GapNotice {
             reason: GapReason::Expired,
-            direct: true,
-            topics: SmallVec::new(),
+            direct: pattern.is_none(),
+            topics: pattern.into_iter().collect(),
             all_topics: false,
             dropped: Some(dropped),
         }

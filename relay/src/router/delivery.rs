@@ -51,6 +51,7 @@ impl Delivery<'_> {
             key: self.key.clone(),
             taken_at: self.taken_at,
             expires_at: self.expires_at,
+            pattern: None,
             reply_right,
         }
     }

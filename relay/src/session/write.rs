@@ -68,10 +68,7 @@ impl<S: Socket> Session<S> {
         }
         let mut told = taken.told;
         told.append(&mut self.told);
-        let expired = self.gather(taken.items, now, &mut chunks);
-        if expired > 0 {
-            told.push_gap(GapNotice::expired(expired));
-        }
+        self.gather(taken.items, now, &mut chunks, &mut told);
         self.tell(told, &mut chunks);
         if let Some((state, messages, bytes)) = taken.flow {
             let (queued_messages, queued_bytes) = (messages as u64, bytes as u64);
@@ -84,19 +81,21 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    /// Adds the messages that are still worth something; says how many are not.
+    /// Adds the messages that are still worth something, and tells of those that are not.
     fn gather(
         &mut self,
         items: SmallVec<[Item; 8]>,
         now: Instant,
         chunks: &mut SmallVec<[Chunk; 16]>,
-    ) -> u64 {
+        told: &mut Told,
+    ) {
         let (mut written, mut expired) = (0, 0);
         let mut oldest = None;
         for item in items {
             let frames = u64::from(item.chunk.frames);
             if item.expires_at.is_some_and(|at| at <= now) {
                 expired += frames;
+                told.push_gap(GapNotice::expired(item.pattern, frames));
                 continue;
             }
             written += frames;
@@ -114,7 +113,6 @@ impl<S: Socket> Session<S> {
         if expired > 0 {
             metrics.drop_delivery(Drop::Expired, expired);
         }
-        expired
     }
 
     fn tell(&self, told: Told, chunks: &mut SmallVec<[Chunk; 16]>) {

@@ -60,6 +60,32 @@ async fn of_what_waits_under_a_key_only_the_newest_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_expires_in_line_is_told_by_what_it_was_sent_to() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let large = "x".repeat(40_000);
+    for (to, direct, topics) in
+        [("topic/news.today", false, json!(["news.*"])), ("agent/bob", true, json!([]))]
+    {
+        let mut bob = rig.dial_through(64).await;
+        bob.hello("acme/bob").await;
+        bob.command(r#""type":"subscribe","topic":"news.*""#).await;
+        bob.hear_kind("ok").await;
+        for fields in
+            [format!(r#""to":"agent/bob","payload":"{large}""#), format!(r#""to":"{to}","ttl_ms":50"#)]
+        {
+            alice.command(&format!(r#""type":"send",{fields},"receipt":"all""#)).await;
+            alice.hear_kind("receipt").await;
+        }
+        tokio::time::advance(std::time::Duration::from_millis(60)).await;
+        let gap = bob.hear_kind("gap").await;
+        assert_eq!((&gap["reason"], &gap["dropped"]), (&json!("expired"), &json!(1)), "{gap}");
+        assert_eq!((&gap["direct"], &gap["topics"]), (&json!(direct), &topics), "{gap}");
+        drop(bob);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_latest_sixty_four_requests_may_be_answered() {
     let rig = Rig::new(&[]).await;
     let mut asker = rig.join("acme/asker").await;
