@@ -131,6 +131,7 @@ fn receipt<P>(wire: WireServer<'_, P>) -> Receipt<'_> {
                 id: failed.id,
                 reason: ErrorCode::from_name(&failed.reason),
                 retry_after_ms: failed.retry_after_ms,
+                limit: failed.limit,
             })
             .collect(),
         positions: wire

@@ -216,6 +216,8 @@ pub(crate) struct WireFailed<'a> {
     pub(crate) reason: Text<'a>,
     #[serde(default)]
     pub(crate) retry_after_ms: Option<u64>,
+    #[serde(borrow, default)]
+    pub(crate) limit: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -185,6 +185,7 @@ fn write_receipt<W: Writer>(w: &mut W, receipt: &Receipt<'_>) {
             w.uint_field("id", failed.id);
             w.name_field("reason", failed.reason.name());
             w.optional_uint("retry_after_ms", failed.retry_after_ms);
+            w.optional_text("limit", failed.limit.as_deref());
             w.close_map();
         }
         w.close_list();

@@ -24,13 +24,17 @@ use crate::directory::SharedDirectory;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::directory::redis::RedisDirectory;
 use crate::lifecycle::{Life, Lifecycle, Phase};
+use crate::limits::Limits;
+use crate::quota::SharedQuotaStore;
+use crate::quota::memory::MemoryQuota;
+use crate::quota::redis::RedisQuota;
 use crate::redis::{Redis, RedisSettings};
 use crate::resilience::BreakerSettings;
 use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
 use crate::router::{Router, RouterSettings};
-use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
+use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, Pressure, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
 use crate::telemetry::metrics::Metrics;
@@ -70,8 +74,8 @@ impl App {
         let lifecycle = Lifecycle::default();
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
-        let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
-        let Shared { bus, events, directory, stores, redis } = shared;
+        let shared = join(config, &instance, &lifecycle, &metrics).await?;
+        let Shared { bus, events, directory, stores, quotas, redis } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -86,15 +90,16 @@ impl App {
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
-        let server = &config.server;
-        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
-        let admission = Arc::new(Admission::new(bounds, &metrics));
+        let admission = admission(config, descriptors, &metrics, &lifecycle);
         let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission);
         let standing = standing::begin(&dependencies, &router, &metrics, &lifecycle);
         let auth::Identity { authenticator, revocations, api_keys, minter, .. } = identity;
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
+        let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
+        services.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
+            limits,
             authenticator,
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),
@@ -102,11 +107,13 @@ impl App {
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(config),
         });
+        let server = &config.server;
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
             admission,
             dependencies,
             origins: Origins::new(&server.allowed_origins),
+            trusted_proxies: server.trusted_proxies.clone(),
             phase: Arc::clone(&phase),
             metrics: Arc::clone(&metrics),
             router,
@@ -154,12 +161,29 @@ impl App {
     }
 }
 
+/// Who is let in, as far as there is room.
+fn admission(
+    config: &Config,
+    descriptors: u64,
+    metrics: &Arc<Metrics>,
+    lifecycle: &Lifecycle,
+) -> Arc<Admission> {
+    let server = &config.server;
+    let reserve = config.admission.descriptor_reserve;
+    let bounds =
+        AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors, reserve);
+    let pressure = Arc::new(Pressure::new(&config.admission, metrics));
+    lifecycle.services.spawn(Arc::clone(&pressure).watch(lifecycle.stop.clone()));
+    Arc::new(Admission::new(bounds, pressure, metrics))
+}
+
 /// What instances share, in the form that a configuration asks for.
 struct Shared {
     bus: SharedBus,
     events: BusEvents,
     directory: SharedDirectory,
     stores: auth::Stores,
+    quotas: SharedQuotaStore,
     /// Tells how Redis does, if there is one.
     redis: Option<standing::Probe>,
 }
@@ -168,15 +192,23 @@ async fn join(
     config: &Config,
     instance: &InstanceId,
     lifecycle: &Lifecycle,
-    revoked_for: Duration,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Shared> {
+    let revoked_for = auth::longest_life(config);
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
         let directory = MemoryDirectoryHub::new().join(instance.clone());
         let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
         let stores = auth::Stores { revocations, api_keys };
-        return Ok(Shared { bus, events, directory, stores, redis: None });
+        return Ok(Shared {
+            bus,
+            events,
+            directory,
+            stores,
+            quotas: Arc::new(MemoryQuota::default()),
+            redis: None,
+        });
     };
     let resilience = &config.resilience;
     let breaker = BreakerSettings {
@@ -188,9 +220,10 @@ async fn join(
     let redis = Redis::open(url.expose_text(), settings, tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
+    let quotas = Arc::new(RedisQuota::new(&redis, config.scopes.quota_local_percent, metrics));
     let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
     let stores = auth::Stores { revocations, api_keys };
-    Ok(Shared { bus, events, directory, stores, redis: Some(Box::new(redis.probe())) })
+    Ok(Shared { bus, events, directory, stores, quotas, redis: Some(Box::new(redis.probe())) })
 }
 
 fn open(config: &Config, state: &Arc<ServerState>, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {

@@ -23,6 +23,7 @@ pub mod directory;
 pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
+pub mod quota;
 pub mod redis;
 pub mod resilience;
 pub mod revocation;

@@ -8,6 +8,7 @@ mod identity;
 mod instance_death;
 mod keys;
 mod levels;
+mod limits;
 mod redis_outage;
 mod secrecy;
 mod slow_recipient;

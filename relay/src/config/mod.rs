@@ -1,12 +1,15 @@
 //! What an operator may choose. Each setting is a flag and an environment variable, declared once, from which the help,
 //! the reference and the parsing are made. Validated as a whole before a port opens.
 
+pub mod admission;
 pub mod auth;
 pub mod bus;
 pub mod key_servers;
 pub mod limits;
+pub mod proxies;
 mod reference;
 pub mod resilience;
+pub mod scopes;
 pub mod secret;
 pub mod server;
 pub mod session;
@@ -18,11 +21,13 @@ use thiserror::Error;
 pub use reference::{markdown, text};
 pub use secret::Secret;
 
+use admission::AdmissionConfig;
 use auth::AuthConfig;
 use bus::BusConfig;
 use key_servers::KeyServersConfig;
 use limits::LimitsConfig;
 use resilience::ResilienceConfig;
+use scopes::ScopesConfig;
 use server::ServerConfig;
 use session::SessionConfig;
 use telemetry::TelemetryConfig;
@@ -33,6 +38,9 @@ pub struct Config {
     /// Where it listens.
     #[command(flatten, next_help_heading = "Server")]
     pub server: ServerConfig,
+    /// When no more connections are let in.
+    #[command(flatten, next_help_heading = "Admission")]
+    pub admission: AdmissionConfig,
     /// Whom it believes.
     #[command(flatten, next_help_heading = "Authentication")]
     pub auth: AuthConfig,
@@ -51,6 +59,9 @@ pub struct Config {
     /// What one connection may do.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsConfig,
+    /// What an agent, a source address and a tenant may do.
+    #[command(flatten, next_help_heading = "Limits of agents, addresses and tenants")]
+    pub scopes: ScopesConfig,
     /// What it shows.
     #[command(flatten, next_help_heading = "Telemetry")]
     pub telemetry: TelemetryConfig,
@@ -79,10 +90,12 @@ impl Config {
         self.server.validate(&mut problems);
         self.auth.validate(self.server.dev || self.key_servers.is_used(), &mut problems);
         self.key_servers.validate(&mut problems);
+        self.admission.validate(&mut problems);
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
         self.resilience.validate(&mut problems);
         self.limits.validate(&mut problems);
+        self.scopes.validate(self.limits.message_bytes(), &mut problems);
         self.telemetry.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

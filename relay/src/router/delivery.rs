@@ -23,6 +23,7 @@ pub(super) const SATURATED_RETRY_MS: u64 = 250;
 pub(super) struct Delivery<'m> {
     pub(super) frames: Frames<'m>,
     pub(super) lane: Lane,
+    pub(super) key: Option<Arc<str>>,
     pub(super) taken_at: Instant,
     pub(super) expires_at: Option<Instant>,
     /// Where the answer to a request goes, and until when it may.
@@ -44,7 +45,15 @@ impl Delivery<'_> {
             let until = self.expires_at.unwrap_or(self.taken_at + REPLY_RIGHT);
             Box::new(ReplyRight { reply_to: reply_to.to_owned(), until })
         });
-        Item { chunk, lane: self.lane, taken_at: self.taken_at, expires_at: self.expires_at, reply_right }
+        Item {
+            chunk,
+            lane: self.lane,
+            key: self.key.clone(),
+            taken_at: self.taken_at,
+            expires_at: self.expires_at,
+            pattern: None,
+            reply_right,
+        }
     }
 
     fn push(&self, outbound: &Arc<Outbound>, chunk: Chunk, turn: &mut Turn) -> Result<(), PushError> {

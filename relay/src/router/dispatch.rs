@@ -136,6 +136,7 @@ impl Router {
         let delivery = Delivery {
             frames: Frames::Written(&shared),
             lane: direct.lane,
+            key: direct.key.map(Into::into),
             taken_at: now,
             expires_at: expiry(direct.expires_in_ms, now),
             reply_to: direct.reply_to,
@@ -191,6 +192,8 @@ impl Router {
         };
         let joins = run.encoding == Some(item.encoding)
             && run.lane == Some(item.lane)
+            && run.key.is_none()
+            && item.key.is_none()
             && run.expires_in_ms == 0
             && item.expires_in_ms == 0;
         if !joins {
@@ -200,6 +203,7 @@ impl Router {
                 pattern: pattern.into(),
                 encoding: Some(item.encoding),
                 lane: Some(item.lane),
+                key: item.key.map(Into::into),
                 expires_in_ms: item.expires_in_ms,
                 chunks: Vec::new(),
             };
@@ -208,8 +212,15 @@ impl Router {
     }
 
     fn flush_topics(&self, run: &mut TopicRun, now: Instant) {
-        let TopicRun { tenant, pattern, encoding: Some(encoding), lane: Some(lane), expires_in_ms, chunks } =
-            std::mem::take(run)
+        let TopicRun {
+            tenant,
+            pattern,
+            encoding: Some(encoding),
+            lane: Some(lane),
+            key,
+            expires_in_ms,
+            chunks,
+        } = std::mem::take(run)
         else {
             return;
         };
@@ -222,6 +233,7 @@ impl Router {
             };
             let mut item = Item::new(joined.clone(), now);
             item.lane = lane;
+            item.key.clone_from(&key);
             item.expires_at = expiry(expires_in_ms, now);
             let (queued, bytes, shed) =
                 tenant.deliver_topic(&pattern, &SharedFrame::new(encoding, joined), &item);
@@ -267,6 +279,8 @@ struct TopicRun {
     pattern: Box<str>,
     encoding: Option<Encoding>,
     lane: Option<Lane>,
+    /// With one, the only message.
+    key: Option<Arc<str>>,
     expires_in_ms: u32,
     chunks: Vec<Chunk>,
 }

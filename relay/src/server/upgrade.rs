@@ -20,11 +20,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
 use crate::lifecycle::Life;
-use crate::server::ServerState;
+use crate::limits::AddressPlace;
 use crate::server::admission::ConnectionPermit;
+use crate::server::client_address::client_address;
 use crate::server::prefixed::Prefixed;
 use crate::server::rejection::Rejection;
 use crate::server::trace;
+use crate::server::{Peer, ServerState};
 use crate::session::{Upgraded, serve};
 use crate::telemetry::metrics::Refused;
 
@@ -55,7 +57,9 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
         state.metrics.refuse(Refused::Subprotocol);
         return Err(Rejection::VersionUnsupported);
     };
-    let unauthenticated = state.admission.unauthenticated().ok_or(Rejection::Overload)?;
+    let unauthenticated = state.admission.upgrade().ok_or(Rejection::Overload)?;
+    let place = place(state, request)?;
+    let headers = request.headers();
     let accept = derive_accept_key(key.as_bytes());
     let token = offer.token.or_else(|| bearer(headers));
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Rejection::NotAnUpgrade)?;
@@ -65,11 +69,23 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
         let Ok(upgraded) = on_upgrade.await else { return };
         // Frames that came with the request's head are not lost: what hyper has read already goes before the socket.
         let Some(socket) = raw_socket(upgraded) else { return };
-        serve(context, Upgraded { socket, encoding, token, unauthenticated, since: Instant::now() }).await;
+        serve(context, Upgraded { socket, encoding, token, place, unauthenticated, since: Instant::now() })
+            .await;
         drop(permit);
     };
     state.tracker.spawn(connection.instrument(span));
     Ok(switching(&accept, encoding))
+}
+
+/// A place among the connections of the client's address.
+fn place(state: &ServerState, request: &Request) -> Result<AddressPlace, Rejection> {
+    // The accept loop tells the peer of each request.
+    let Peer(peer) = request.extensions().get().ok_or(Rejection::NotAnUpgrade)?;
+    let client = client_address(peer.ip(), request.headers(), state.trusted_proxies.as_ref());
+    state.context.limits.address(client).map_err(|_| {
+        state.metrics.refuse(Refused::Address);
+        Rejection::ConnectionLimit
+    })
 }
 
 /// The key of a request that is an upgrade in every respect.

@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
+use crate::limits::AddressPlace;
+use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
 use crate::resilience::Standing;
 use crate::router::Router;
@@ -26,6 +28,8 @@ pub struct SessionContext {
     pub router: Arc<Router>,
     /// Tells who presents a token.
     pub authenticator: Arc<dyn Authenticator>,
+    /// What an agent, a source address and a tenant may do over all connections.
+    pub limits: Arc<SharedLimits>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Carries the tasks of subscriptions.
@@ -114,6 +118,8 @@ pub struct Upgraded<S, P> {
     pub encoding: relay_protocol::Encoding,
     /// The token, if it came with the upgrade.
     pub token: Option<String>,
+    /// Its place among those of its source address.
+    pub place: AddressPlace,
     /// Held while no token has been shown.
     pub unauthenticated: P,
     /// When the upgrade was done.

@@ -18,44 +18,14 @@ use metrics_exporter_prometheus::{
 };
 use relay_protocol::{CloseCode, ErrorCode};
 
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
+
+pub use crate::telemetry::reason::{Drop, Refused, Shed};
 
 /// Buckets of every duration. 0.5 and 1 stand in them, as alerts ask for just those.
 const SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// Why a message that was put in line was not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drop {
-    /// It expired in line.
-    Expired,
-    /// The session ended before its turn.
-    SessionEnded,
-}
-
-/// Why a message of a topic was not put in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shed {
-    /// The queue of the subscriber was full.
-    QueueFull,
-    /// It expired on the way.
-    Expired,
-}
-
-/// Why a connection was not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// No permit was left.
-    Connections,
-    /// Too many connections without a token yet.
-    Unauthenticated,
-    /// This instance leaves.
-    Draining,
-    /// The page's origin is not allowed.
-    Origin,
-    /// No subprotocol of ours was offered.
-    Subprotocol,
-}
 
 macro_rules! metrics {
     ($($(#[doc = $help:literal])* $field:ident: $kind:ident = $name:literal $({ $($key:literal = $value:expr),+ })?;)+) => {
@@ -66,6 +36,8 @@ macro_rules! metrics {
             outcomes: Outcomes,
             closes: Vec<Counter>,
             command_errors: Vec<Counter>,
+            limited: Vec<Counter>,
+            limited_dry: Vec<Counter>,
             handle: PrometheusHandle,
             recorder: Arc<PrometheusRecorder>,
         }
@@ -88,6 +60,8 @@ macro_rules! metrics {
                             .map(|code| metrics::counter!("relay_closes_total", "code" => code.name())).collect(),
                         command_errors: ErrorCode::ALL.iter()
                             .map(|code| metrics::counter!("relay_command_errors_total", "code" => code.name())).collect(),
+                        limited: limited("enforced"),
+                        limited_dry: limited("dry_run"),
                         handle,
                         recorder,
                     })
@@ -122,6 +96,30 @@ metrics! {
     refused_origin: Counter = "relay_connections_refused_total" { "reason" = "origin" };
     /// Connections refused before the upgrade.
     refused_subprotocol: Counter = "relay_connections_refused_total" { "reason" = "subprotocol" };
+    /// Connections refused before the upgrade.
+    refused_address: Counter = "relay_connections_refused_total" { "reason" = "address" };
+    /// Connections refused before the upgrade.
+    refused_memory: Counter = "relay_connections_refused_total" { "reason" = "memory" };
+    /// Connections refused before the upgrade.
+    refused_delay: Counter = "relay_connections_refused_total" { "reason" = "delay" };
+    /// Connections refused before the upgrade.
+    refused_rate: Counter = "relay_connections_refused_total" { "reason" = "rate" };
+    /// Whether connections are refused to spare memory (1) or not (0).
+    shedding_memory: Gauge = "relay_shedding" { "reason" = "memory" };
+    /// Whether connections are refused as the processor does not keep up (1) or not (0).
+    shedding_delay: Gauge = "relay_shedding" { "reason" = "delay" };
+    /// Share of the memory budget in use, 1 being all.
+    memory_share: Gauge = "relay_memory_share";
+    /// How late a timer was at best in the last second: what a task waits for its turn.
+    loop_delay: Gauge = "relay_loop_delay_seconds";
+    /// Keys of limits that are held: agents, source addresses, tenants.
+    limit_keys: Gauge = "relay_limit_keys";
+    /// Keys of limits that found no room and share one with others.
+    limit_keys_shared: Counter = "relay_limit_keys_shared_total";
+    /// Slices of quotas that were leased.
+    quota_leases: Counter = "relay_quota_leases_total" { "from" = "fleet" };
+    /// Slices of quotas that an instance gave itself while Redis was away.
+    quota_leases_local: Counter = "relay_quota_leases_total" { "from" = "local_share" };
     /// From the upgrade to `welcome`.
     handshake_seconds: Histogram = "relay_handshake_seconds";
     /// Degradation level: 0 normal, 1 something is slow, 2 something is down, 3 several things are, 4 emergency.
@@ -156,6 +154,8 @@ metrics! {
     deliveries_written: Counter = "relay_deliveries_written_total";
     /// Messages in line that were not written.
     dropped_expired: Counter = "relay_deliveries_dropped_total" { "reason" = "expired" };
+    /// Messages in line that were not written.
+    dropped_conflated: Counter = "relay_deliveries_dropped_total" { "reason" = "conflated" };
     /// Messages in line that were not written.
     dropped_session_ended: Counter = "relay_deliveries_dropped_total" { "reason" = "session_ended" };
     /// Messages of topics not put in line, told by a gap.
@@ -214,6 +214,17 @@ metrics! {
     draining: Gauge = "relay_draining";
 }
 
+/// Counters of what limits refused, one for each.
+fn limited(mode: &'static str) -> Vec<Counter> {
+    describe_counter!(
+        "relay_limited_total",
+        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions."
+    );
+    let limited =
+        |limit: &Limit| metrics::counter!("relay_limited_total", "limit" => limit.name(), "mode" => mode);
+    Limit::ALL.iter().map(limited).collect()
+}
+
 /// Counters of outcomes, one for each.
 #[derive(Debug)]
 struct Outcomes {
@@ -264,6 +275,12 @@ impl Metrics {
         self.command_errors[position(ErrorCode::ALL, &code)].increment(1);
     }
 
+    /// Counts what a limit refuses, or in a dry run would.
+    pub fn limited(&self, limit: Limit, dry_run: bool) {
+        let counters = if dry_run { &self.limited_dry } else { &self.limited };
+        counters[position(Limit::ALL, &limit)].increment(1);
+    }
+
     /// Counts the end of a connection.
     pub fn close(&self, code: CloseCode) {
         self.closes[position(CloseCode::ALL, &code)].increment(1);
@@ -294,6 +311,7 @@ impl Metrics {
     pub fn drop_delivery(&self, why: Drop, count: u64) {
         match why {
             Drop::Expired => self.dropped_expired.increment(count),
+            Drop::Conflated => self.dropped_conflated.increment(count),
             Drop::SessionEnded => self.dropped_session_ended.increment(count),
         }
     }
@@ -314,6 +332,10 @@ impl Metrics {
             Refused::Draining => self.refused_draining.increment(1),
             Refused::Origin => self.refused_origin.increment(1),
             Refused::Subprotocol => self.refused_subprotocol.increment(1),
+            Refused::Address => self.refused_address.increment(1),
+            Refused::Memory => self.refused_memory.increment(1),
+            Refused::Delay => self.refused_delay.increment(1),
+            Refused::Rate => self.refused_rate.increment(1),
         }
     }
 

@@ -136,11 +136,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
 
 fn receipt() -> impl Strategy<Value = Receipt<'static>> {
     let ranges = || vec(any::<(u64, u64)>(), 0..3);
-    let failed = (id(), code(), of(any::<u64>())).prop_map(|(id, reason, retry_after_ms)| Failed {
-        id,
-        reason,
-        retry_after_ms,
-    });
+    let failed = (id(), code(), of(any::<u64>()), of(text()))
+        .prop_map(|(id, reason, retry_after_ms, limit)| Failed { id, reason, retry_after_ms, limit });
     (ranges(), ranges(), ranges(), ranges(), vec(failed, 0..3), vec((id(), text(), point()), 0..3)).prop_map(
         |(queued, accepted, delivered, unknown, failed, positions)| Receipt {
             queued,

@@ -22,6 +22,8 @@ use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
+use crate::quota::memory::MemoryQuota;
 use crate::resilience::Standing;
 use crate::router::{Concerned, Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
@@ -108,10 +110,14 @@ impl Rig {
         let tracker = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
+        let quotas = Arc::new(MemoryQuota::default());
+        let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
+        tracker.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
         let table = Arc::new(Table::default());
         let standing = watch::Sender::new(Standing::NORMAL);
         let context = Arc::new(SessionContext {
             router,
+            limits,
             authenticator: Arc::clone(&table) as Arc<dyn Authenticator>,
             metrics,
             tracker,
@@ -149,6 +155,7 @@ impl Rig {
             socket: far,
             encoding: Encoding::Json,
             token: None,
+            place: self.context.limits.address(std::net::Ipv4Addr::LOCALHOST.into()).unwrap(),
             unauthenticated: (),
             since: Instant::now(),
         };
