@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use jsonwebtoken::dangerous::insecure_decode;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
+use crate::launch::Cluster;
 use crate::plan::Plan;
 use crate::process::{self, Process};
 use crate::target::Target;
@@ -14,7 +17,7 @@ use crate::token::{Identity, Minter};
 use crate::trial::performance::Cpu;
 
 /// What scenarios run on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bench {
     /// The load.
     pub plan: Plan,
@@ -26,10 +29,12 @@ pub struct Bench {
     pub relays: Vec<Process>,
     /// Redis, where it was started here.
     pub redis: Option<Process>,
+    /// What was started for the run.
+    pub cluster: Option<Arc<Mutex<Cluster>>>,
 }
 
 /// Where identities come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Tokens {
     /// Made as needed.
     Minter(Minter),

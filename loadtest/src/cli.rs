@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::floor::{FloorSpec, Upgrade};
+use crate::limit::Limit;
 use crate::plan::Plan;
 
 /// Loads agent-relay with simulated agents and checks that it keeps its promises.
 ///
-/// Exits with 0 if every promise was kept, 1 if one was broken (a connection that ended unasked is one), 2 if the run could
-/// not be made.
+/// Exits with 0 if every promise was kept, 1 if one was broken (a connection that ended unasked is one) or a limit was not
+/// kept, 2 if the run could not be made.
 #[derive(Debug, Parser)]
 #[command(name = "relay-loadtest", version, max_term_width = 120)]
 pub struct Cli {
@@ -35,6 +36,7 @@ pub enum Command {
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub struct RunArgs {
     /// Which one; `relay-loadtest list` names them
     pub scenario: String,
@@ -53,10 +55,13 @@ pub struct RunArgs {
     /// Write the report there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// The run that `--against` describes.
+    #[arg(skip)]
+    pub baseline: Option<Box<RunArgs>>,
 }
 
 /// How to reach relays that run already.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Relays that run already")]
 pub struct RunningArgs {
     /// Connect there instead of starting relays; again for each further relay
@@ -83,7 +88,7 @@ pub struct RunningArgs {
 }
 
 /// How to start relays.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Relays started for the run")]
 pub struct LaunchArgs {
     /// How many
@@ -111,7 +116,15 @@ pub struct CompareArgs {
     /// (`raw,4096`); again for each
     #[arg(long, value_name = "SPEC", num_args = 0..=1, require_equals = true, default_missing_value = "axum")]
     pub floor: Vec<FloorSpec>,
-    /// How many times each has its turn; the medians are compared
+    /// Run the same with these arguments added (`--against=--batch=1`) in turn, as a baseline: the ratios of medians are
+    /// told, with the smallest and largest of a pair; nothing for no baseline
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true, conflicts_with = "no_relay")]
+    pub against: Option<String>,
+    /// What a ratio to the baseline may be, for exit status 0: `p50`, `p95`, `p99`, `throughput` or `cpu`, then `<=` or
+    /// `>=` (`p99<=1.5`); again for each
+    #[arg(long, value_name = "LIMIT")]
+    pub limit: Vec<Limit>,
+    /// How many times each has its turn; the medians are compared [default: 5 where there is something to compare with]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: Option<u32>,
     /// Leave the relay out: compare floors with each other

@@ -9,12 +9,15 @@
 //! It knows the relay only by its protocol (`relay-protocol`) and its command line.
 
 pub mod agent;
+pub mod arguments;
 pub mod bench;
 pub mod checker;
 pub mod cli;
 pub mod clock;
 pub mod floor;
 pub mod launch;
+pub mod limit;
+pub mod metrics;
 pub mod plan;
 pub mod print;
 pub mod process;

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::Parser;
 use relay_loadtest::cli::{Cli, Command};
 use relay_loadtest::floor::process::LISTENING;
 use relay_loadtest::floor::serve::serve;
@@ -23,7 +22,7 @@ const BROKEN: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::complete(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match work(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -47,6 +46,9 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::List => {
             for scenario in scenario::ALL {
                 print::line(&format!("{:<14} {}", scenario.name, scenario.about));
+                if !scenario.arguments.is_empty() {
+                    print::line(&format!("{:<14}   unless said otherwise: {}", "", scenario.arguments));
+                }
             }
         }
         Command::Floor(args) => {

@@ -57,6 +57,15 @@ pub struct Plan {
     /// request-reply: milliseconds after which an answer is worthless
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub deadline: u64,
+    /// slow-reader: how many get one message in four and may stop reading
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub stalled: u32,
+    /// slow-reader: when they stop reading their sockets
+    #[arg(long, value_enum, default_value_t = Stall::FromStart)]
+    pub stall: Stall,
+    /// churn: agents that come a second, and leave again
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub churn: u32,
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,
@@ -90,6 +99,16 @@ pub enum Receipt {
     Failure,
     /// Every one.
     All,
+}
+
+/// When agents stop reading their sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stall {
+    /// From the first to the last send.
+    FromStart,
+    /// They read all the time.
+    Never,
 }
 
 /// Where the two of a pair connect.

@@ -1,15 +1,19 @@
 //! `relay-loadtest run`: from arguments to a report.
 
 use std::fs;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use parking_lot::Mutex;
 
 use crate::bench::{Bench, Tokens};
 use crate::cli::{LaunchArgs, RunArgs, RunningArgs};
 use crate::floor::beside::{Turns, take_turns};
 use crate::launch::{Cluster, ClusterOptions, RedisChoice, relay_beside_this_program};
+use crate::plan::Plan;
 use crate::process::{Process, raise_descriptor_limit};
 use crate::report::Report;
+use crate::report::against::{AgainstReport, Baseline};
 use crate::scenario::{FloorKind, Scenario};
 use crate::target::Target;
 use crate::token::Minter;
@@ -29,25 +33,39 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     if sockets > limit {
         bail!("{} agents need {sockets} file descriptors, and {limit} are allowed", args.plan.agents);
     }
-    let turns =
-        Turns { count: turns(&args, scenario), floors: args.compare.floor, relay: !args.compare.no_relay };
-    let cluster =
-        if turns.relay && args.running.url.is_empty() { Some(launch(args.launch).await?) } else { None };
-    let (targets, tokens, relays) = match &cluster {
-        Some(cluster) => (cluster.targets(), Tokens::Minter(cluster.minter().clone()), cluster.processes()),
-        None if turns.relay => reach(args.running).await?,
-        None => (vec![Target::local(0)?], Tokens::Given(Vec::new()), Vec::new()),
+    if args.baseline.is_none() && !args.compare.limit.is_empty() && args.compare.against.is_none() {
+        bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
+    }
+    let count = turns(&args, scenario);
+    let RunArgs { plan, running, launch, compare, json, baseline, .. } = args;
+    let bench = if compare.no_relay {
+        nowhere(plan)?
+    } else {
+        prepare(plan, running.clone(), launch.clone()).await?
     };
-    let redis =
-        cluster.as_ref().and_then(|cluster| cluster.redis.as_ref()).map(|redis| redis.child.process());
-    let bench = Bench { plan: args.plan, targets, tokens, relays, redis };
-    let (performances, floors) = take_turns(&bench, scenario, &turns).await?;
-    let report = Report::new(&bench, scenario, &performances, &floors)?;
-    if let Some(path) = args.json {
+    let beside = match baseline {
+        Some(args) if args.launch == launch && args.running == running => {
+            Some(Bench { plan: args.plan, ..bench.clone() })
+        }
+        Some(args) => Some(prepare(args.plan, args.running, args.launch).await?),
+        None => None,
+    };
+    let turns = Turns { count, floors: compare.floor, relay: !compare.no_relay, baseline: beside };
+    let taken = take_turns(&bench, scenario, &turns).await?;
+    let against = turns.baseline.as_ref().map(|beside| {
+        let arguments = compare.against.unwrap_or_default();
+        let baseline = Baseline { arguments, plan: &beside.plan, turns: taken.baseline };
+        AgainstReport::new(&taken.run, &baseline, &compare.limit)
+    });
+    let report = Report::new(&bench, scenario, &taken.run, &taken.floors, against)?;
+    if let Some(path) = json {
         fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| path.display().to_string())?;
     }
-    if let Some(cluster) = cluster {
-        cluster.stop().await?;
+    // What the two share is stopped once, with the last of them.
+    for bench in [turns.baseline, Some(bench)].into_iter().flatten() {
+        if let Some(cluster) = bench.cluster.and_then(Arc::into_inner) {
+            cluster.into_inner().stop().await?;
+        }
     }
     Ok(report)
 }
@@ -56,13 +74,30 @@ fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {
     let default = match scenario.floor {
         // Memory is that of fresh processes, and of a relay's first turn.
         Some(FloorKind::Memory) => 1,
-        _ if args.compare.floor.is_empty() => 1,
+        _ if args.compare.floor.is_empty() && args.baseline.is_none() => 1,
         _ => PAIRS,
     };
     args.compare.pairs.unwrap_or(default)
 }
 
-async fn launch(args: LaunchArgs) -> anyhow::Result<Cluster> {
+/// For floors alone.
+fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
+    let (targets, tokens) = (vec![Target::local(0)?], Tokens::Given(Vec::new()));
+    Ok(Bench { plan, targets, tokens, relays: Vec::new(), redis: None, cluster: None })
+}
+
+async fn prepare(plan: Plan, running: RunningArgs, launch: LaunchArgs) -> anyhow::Result<Bench> {
+    if !running.url.is_empty() {
+        return reach(plan, running).await;
+    }
+    let cluster = start(launch).await?;
+    let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
+    let (targets, relays) = (cluster.targets(), cluster.processes());
+    let tokens = Tokens::Minter(cluster.minter().clone());
+    Ok(Bench { plan, targets, tokens, relays, redis, cluster: Some(Arc::new(Mutex::new(cluster))) })
+}
+
+async fn start(args: LaunchArgs) -> anyhow::Result<Cluster> {
     let redis = match args.redis_url {
         Some(url) => RedisChoice::Url(url),
         None if args.redis || args.instances > 1 => RedisChoice::Own,
@@ -82,7 +117,7 @@ async fn launch(args: LaunchArgs) -> anyhow::Result<Cluster> {
     Cluster::start(options).await
 }
 
-async fn reach(args: RunningArgs) -> anyhow::Result<(Vec<Target>, Tokens, Vec<Process>)> {
+async fn reach(plan: Plan, args: RunningArgs) -> anyhow::Result<Bench> {
     let mut targets = Vec::new();
     for url in &args.url {
         targets.push(Target::resolve(url, args.allow_remote).await?);
@@ -92,5 +127,6 @@ async fn reach(args: RunningArgs) -> anyhow::Result<(Vec<Target>, Tokens, Vec<Pr
         (None, Some(secret)) => Tokens::Minter(Minter::new(&secret, args.issuer, args.audience)),
         (None, None) => bail!("--url needs --hmac-secret (or RELAY_AUTH_HMAC_SECRET) or --token-file"),
     };
-    Ok((targets, tokens, args.relay_pid.into_iter().map(Process).collect()))
+    let relays = args.relay_pid.into_iter().map(Process).collect();
+    Ok(Bench { plan, targets, tokens, relays, redis: None, cluster: None })
 }

@@ -3,9 +3,9 @@
 
 mod fake_relay;
 
-use clap::Parser;
 use futures_util::future::join_all;
 use relay_loadtest::cli::{Cli, Command};
+use relay_loadtest::limit::Figure;
 use relay_loadtest::report::Report;
 use relay_loadtest::run::run;
 use tokio::join;
@@ -18,7 +18,9 @@ async fn run_with(fault: Fault, arguments: &str) -> Report {
     let url = start(fault).await;
     let brief = "--agents 4 --duration 0.3 --warm-up 0 --grace 0.5 --payload 100";
     let line = format!("relay-loadtest run {arguments} --url {url} --hmac-secret {SECRET} {brief}");
-    let Command::Run(args) = Cli::parse_from(line.split(' ')).command else { panic!("`run`") };
+    let Command::Run(args) = Cli::complete(line.split(' ')).expect("arguments").command else {
+        panic!("`run`")
+    };
     run(*args).await.expect("a run")
 }
 
@@ -40,6 +42,7 @@ async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
         "fan-out --publishers 2 --depth 8 --receipt all",
         "fan-out --rate 300 --tenants 2 --publishers 2",
         "idle --after-message 2000 --tenants 2",
+        "churn --rate 400 --churn 40 --against=",
     ];
     let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
     for (report, arguments) in reports.into_iter().zip(runs) {
@@ -131,6 +134,30 @@ async fn a_request_that_nobody_answers_is_seen_unless_it_was_refused() {
     assert_eq!(dropped.broken.keys().copied().collect::<Vec<_>>(), ["lost", "unanswered"]);
     assert!(refused.is_kept(), "{:?}", refused.broken);
     assert!(refused.extra["requests"]["refused"].as_u64() > Some(0));
+}
+
+#[tokio::test]
+async fn a_run_and_its_baseline_take_turns_and_what_breaks_in_either_counts() {
+    let arguments = "direct --rate 400 --pairs 2 --against=--receipt=all";
+    let (low, high) =
+        (format!("{arguments} --limit=throughput>=0.5"), format!("{arguments} --limit=throughput>=2"));
+    let (kept, ratio, broken) = join!(
+        run_with(Fault::none(), &low),
+        run_with(Fault::none(), &high),
+        run_with(Fault::every(50, Wrong::AnswerNever), arguments),
+    );
+    assert!(kept.is_kept(), "{:?}", kept.against);
+    let against = kept.against.expect("a baseline");
+    assert_eq!((against.pairs, kept.turns), (2, 2));
+    let throughput = against.figures[&Figure::Throughput];
+    assert!(throughput.min <= throughput.ratio && throughput.ratio <= throughput.max, "{throughput:?}");
+    assert!(ratio.broken.is_empty() && !ratio.is_kept());
+    // Only the baseline asks for all outcomes.
+    let baseline_broken = &broken.against.as_ref().expect("a baseline").baseline_broken;
+    assert_eq!(
+        (baseline_broken.keys().copied().collect::<Vec<_>>(), broken.is_kept()),
+        (vec!["unanswered"], false)
+    );
 }
 
 #[tokio::test]

@@ -57,6 +57,10 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             topics: wire.topics.unwrap_or_default(),
             dropped: wire.dropped,
         },
+        "degraded" => ServerFrame::Degraded {
+            level: required(wire.level, "level")?,
+            reduced: wire.reduced.unwrap_or_default(),
+        },
         "skip" => skip(wire)?,
         "resume" => ServerFrame::Resume {
             position: Position {
@@ -127,6 +131,7 @@ fn receipt<P>(wire: WireServer<'_, P>) -> Receipt<'_> {
                 id: failed.id,
                 reason: ErrorCode::from_name(&failed.reason),
                 retry_after_ms: failed.retry_after_ms,
+                limit: failed.limit,
             })
             .collect(),
         positions: wire

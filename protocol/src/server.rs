@@ -61,6 +61,13 @@ pub enum ServerFrame<'a> {
         /// How many, where known.
         dropped: Option<u64>,
     },
+    /// The relay can do less than it should, or all of it again.
+    Degraded {
+        /// From 0, everything works, to 4.
+        level: u64,
+        /// What works less.
+        reduced: Vec<Text<'a>>,
+    },
     /// A stretch of a stream will not come.
     Skip {
         /// The stream and the first position left out.
@@ -222,20 +229,22 @@ pub struct Receipt<'a> {
     /// It may or may not have arrived.
     pub unknown: Vec<(u64, u64)>,
     /// It did not arrive.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<Failed<'a>>,
     /// Where accepted messages stand in their stream.
     pub positions: Vec<(u64, Text<'a>, Point<'a>)>,
 }
 
 /// A send that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failed {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed<'a> {
     /// The send.
     pub id: u64,
     /// Why.
     pub reason: ErrorCode,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
+    /// The limit that was met, where one was.
+    pub limit: Option<Text<'a>>,
 }
 
 /// How full a session's queue is.

@@ -216,6 +216,8 @@ pub(crate) struct WireFailed<'a> {
     pub(crate) reason: Text<'a>,
     #[serde(default)]
     pub(crate) retry_after_ms: Option<u64>,
+    #[serde(borrow, default)]
+    pub(crate) limit: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -243,12 +245,12 @@ flat! {
         from: NameOrNumber<'a>, to: NameOrNumber<'a>, payload_b64: Text<'a>, mid: Text<'a>, reply_to: Text<'a>,
         correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>, headers: WireHeaders<'a>, stream: Text<'a>,
         epoch: Text<'a>, failed: Vec<WireFailed<'a>>, positions: Vec<WireStored<'a>>, state: Text<'a>, reason: Text<'a>,
-        topics: Vec<Text<'a>>, reconnect: Text<'a>,
+        topics: Vec<Text<'a>>, reduced: Vec<Text<'a>>, reconnect: Text<'a>,
         ;
         id: u64, protocol: u64, generation: u64, resumed: bool, heartbeat_ms: u64, lease_ms: u64,
         token_expires_in_ms: u64, server_time_ms: u64, limits: WireLimits, retry_after_ms: u64, ts: u64,
         deadline_ms: u64, seq: u64, redelivered: bool, queued: Vec<(u64, u64)>, accepted: Vec<(u64, u64)>,
         delivered: Vec<(u64, u64)>, unknown: Vec<(u64, u64)>, queued_messages: u64, queued_bytes: u64, direct: bool,
-        dropped: u64, recovered: bool, in_ms: u64, reconnect_after_ms: u64, closes_in_ms: u64,
+        dropped: u64, level: u64, recovered: bool, in_ms: u64, reconnect_after_ms: u64, closes_in_ms: u64,
     }
 }

@@ -3,6 +3,7 @@
 use crate::client::Lane;
 use crate::encoding::Encoding;
 use crate::server::{Limits, Message, Receipt, ServerFrame, Welcome};
+use crate::text::Text;
 use crate::write::{JsonWriter, MsgpackWriter, Writer, headers};
 use crate::write_client::write_position;
 
@@ -20,6 +21,7 @@ impl ServerFrame<'_> {
         w.name_field("type", self.type_name());
         match self {
             ServerFrame::Welcome(welcome) => write_welcome(w, welcome),
+            ServerFrame::Ping => {}
             ServerFrame::Ok { id } | ServerFrame::Pong { id } => w.uint_field("id", *id),
             ServerFrame::Error { id, code, message, retry_after_ms, limit } => {
                 w.optional_uint("id", *id);
@@ -30,7 +32,6 @@ impl ServerFrame<'_> {
             }
             ServerFrame::Message(message) => write_message(w, message),
             ServerFrame::Receipt(receipt) => write_receipt(w, receipt),
-            ServerFrame::Ping => {}
             ServerFrame::Flow { state, queued_messages, queued_bytes } => {
                 w.name_field("state", state.name());
                 w.uint_field("queued_messages", *queued_messages);
@@ -39,14 +40,12 @@ impl ServerFrame<'_> {
             ServerFrame::Gap { reason, direct, topics, dropped } => {
                 w.name_field("reason", reason.name());
                 w.boolean_field("direct", *direct);
-                w.key("topics");
-                w.open_list();
-                for topic in topics {
-                    w.item();
-                    w.text(topic);
-                }
-                w.close_list();
+                write_texts(w, "topics", topics);
                 w.optional_uint("dropped", *dropped);
+            }
+            ServerFrame::Degraded { level, reduced } => {
+                w.uint_field("level", *level);
+                write_texts(w, "reduced", reduced);
             }
             ServerFrame::Skip { first, to, reason } => {
                 w.text_field("stream", &first.stream);
@@ -90,6 +89,7 @@ impl ServerFrame<'_> {
             ServerFrame::Pong { .. } => "pong",
             ServerFrame::Flow { .. } => "flow",
             ServerFrame::Gap { .. } => "gap",
+            ServerFrame::Degraded { .. } => "degraded",
             ServerFrame::Skip { .. } => "skip",
             ServerFrame::Resume { .. } => "resume",
             ServerFrame::TokenExpiring { .. } => "token_expiring",
@@ -138,6 +138,16 @@ fn write_welcome<W: Writer>(w: &mut W, welcome: &Welcome<'_>) {
     w.close_map();
 }
 
+fn write_texts<W: Writer>(w: &mut W, key: &'static str, texts: &[Text<'_>]) {
+    w.key(key);
+    w.open_list();
+    for text in texts {
+        w.item();
+        w.text(text);
+    }
+    w.close_list();
+}
+
 fn write_message<W: Writer>(w: &mut W, message: &Message<'_>) {
     w.name_field("from", message.from.as_str());
     w.name_field("session", message.session.as_str());
@@ -175,6 +185,7 @@ fn write_receipt<W: Writer>(w: &mut W, receipt: &Receipt<'_>) {
             w.uint_field("id", failed.id);
             w.name_field("reason", failed.reason.name());
             w.optional_uint("retry_after_ms", failed.retry_after_ms);
+            w.optional_text("limit", failed.limit.as_deref());
             w.close_map();
         }
         w.close_list();

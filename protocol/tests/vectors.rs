@@ -148,6 +148,7 @@ fn server_frames_are_read_and_written_as_the_vectors_say() {
         "pong",
         "flow",
         "gap",
+        "degraded",
         "skip",
         "resume",
         "token_expiring",

@@ -180,6 +180,8 @@ function summary(frame) {
       return `#${frame.id} ${frame.topic}`;
     case "flow":
       return `${frame.state}: ${frame.queued_messages} messages waiting`;
+    case "degraded":
+      return `level ${frame.level}${frame.reduced.length ? `, less of: ${frame.reduced.join(", ")}` : ""}`;
     case "gap":
     case "drain":
       return frame.reason;

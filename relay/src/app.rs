@@ -1,6 +1,7 @@
 //! The one place that names concrete types: builds everything from a configuration, runs it, and takes it down in order.
 
 mod auth;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,12 +30,17 @@ use crate::idempotency::IdempotencyStore;
 use crate::idempotency::memory::MemoryIdempotency;
 use crate::idempotency::redis::RedisIdempotency;
 use crate::lifecycle::{Life, Lifecycle, Phase};
-use crate::redis::Redis;
+use crate::limits::Limits;
+use crate::quota::SharedQuotaStore;
+use crate::quota::memory::MemoryQuota;
+use crate::quota::redis::RedisQuota;
+use crate::redis::{Redis, RedisSettings};
+use crate::resilience::BreakerSettings;
 use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
 use crate::router::{Router, RouterSettings};
-use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, ServerState};
+use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, Pressure, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
 use crate::telemetry::metrics::Metrics;
@@ -76,8 +82,8 @@ impl App {
         let lifecycle = Lifecycle::default();
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
-        let shared = join(config, &instance, &lifecycle, auth::longest_life(config)).await?;
-        let Shared { bus, events, directory, stores, idempotency } = shared;
+        let shared = join(config, &instance, &lifecycle, &metrics).await?;
+        let Shared { bus, events, directory, stores, quotas, idempotency, redis } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -95,22 +101,28 @@ impl App {
         services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
+        let admission = admission(config, descriptors, &metrics, &lifecycle);
+        let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission);
+        let standing = standing::begin(&dependencies, &router, &metrics, &lifecycle);
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
+            limits: limits(config, quotas, &metrics, &lifecycle),
             authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),
+            standing,
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(config),
         });
         let server = &config.server;
-        let bounds = AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors);
         let api = open_api(config, &context, &identity, directory, idempotency, &lifecycle);
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
-            admission: Arc::new(Admission::new(bounds, &metrics)),
+            admission,
+            dependencies,
             origins: Origins::new(&server.allowed_origins),
+            trusted_proxies: server.trusted_proxies.clone(),
             phase: Arc::clone(&phase),
             metrics: Arc::clone(&metrics),
             router,
@@ -159,6 +171,34 @@ impl App {
     }
 }
 
+/// What connections, agents, addresses and tenants may do.
+fn limits(
+    config: &Config,
+    quotas: SharedQuotaStore,
+    metrics: &Arc<Metrics>,
+    lifecycle: &Lifecycle,
+) -> Arc<Limits> {
+    let limits = Limits::new(&config.limits, &config.scopes, quotas, metrics);
+    lifecycle.services.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
+    limits
+}
+
+/// Who is let in, as far as there is room.
+fn admission(
+    config: &Config,
+    descriptors: u64,
+    metrics: &Arc<Metrics>,
+    lifecycle: &Lifecycle,
+) -> Arc<Admission> {
+    let server = &config.server;
+    let reserve = config.admission.descriptor_reserve;
+    let bounds =
+        AdmissionBounds::new(server.max_connections, server.max_unauthenticated, descriptors, reserve);
+    let pressure = Arc::new(Pressure::new(&config.admission, metrics));
+    lifecycle.services.spawn(Arc::clone(&pressure).watch(lifecycle.stop.clone()));
+    Arc::new(Admission::new(bounds, pressure, metrics))
+}
+
 /// What instances share, in the form that a configuration asks for.
 struct Shared {
     bus: SharedBus,
@@ -166,14 +206,18 @@ struct Shared {
     directory: SharedDirectory,
     stores: auth::Stores,
     idempotency: Arc<dyn IdempotencyStore>,
+    quotas: SharedQuotaStore,
+    /// Tells how Redis does, if there is one.
+    redis: Option<standing::Probe>,
 }
 
 async fn join(
     config: &Config,
     instance: &InstanceId,
     lifecycle: &Lifecycle,
-    revoked_for: Duration,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Shared> {
+    let revoked_for = auth::longest_life(config);
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
@@ -181,15 +225,32 @@ async fn join(
         let (revocations, api_keys) = (MemoryRevocationHub::new(revoked_for).join(), MemoryApiKeys::new());
         let stores = auth::Stores { revocations, api_keys, tenants: Arc::new(MemoryTenants::default()) };
         let idempotency = Arc::new(MemoryIdempotency::default());
-        return Ok(Shared { bus, events, directory, stores, idempotency });
+        return Ok(Shared {
+            bus,
+            events,
+            directory,
+            stores,
+            idempotency,
+            quotas: Arc::new(MemoryQuota::default()),
+            redis: None,
+        });
     };
-    let redis = Redis::open(url.expose_text(), tracker, stop).await.context("RELAY_REDIS_URL")?;
+    let resilience = &config.resilience;
+    let breaker = BreakerSettings {
+        failures: resilience.breaker_failures,
+        open_for: Duration::from_millis(resilience.breaker_open_ms),
+        successes: resilience.breaker_successes,
+    };
+    let settings = RedisSettings { breaker, slow: Duration::from_millis(resilience.dependency_slow_ms) };
+    let redis = Redis::open(url.expose_text(), settings, tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;
+    let quotas = Arc::new(RedisQuota::new(&redis, config.scopes.quota_local_percent, metrics));
     let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
     let stores = auth::Stores { revocations, api_keys, tenants: RedisTenants::join(&redis) };
     let idempotency = RedisIdempotency::join(&redis);
-    Ok(Shared { bus, events, directory, stores, idempotency })
+    let redis: standing::Probe = Box::new(redis.probe());
+    Ok(Shared { bus, events, directory, stores, idempotency, quotas, redis: Some(redis) })
 }
 
 fn routing(config: &Config) -> RouterSettings {

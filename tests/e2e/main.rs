@@ -8,8 +8,12 @@ mod health;
 mod identity;
 mod instance_death;
 mod keys;
+mod levels;
+mod limits;
 mod redis_outage;
+mod secrecy;
 mod slow_recipient;
 mod start;
 
+mod trace;
 mod traffic;

@@ -41,6 +41,7 @@ impl Metrics {
         let dropped = self.sum("relay_deliveries_dropped_total");
         let pairs = [
             ("sends = outcomes", self.sum("relay_sends_total"), self.sum("relay_send_outcomes_total")),
+            ("queued bytes = 0", self.sum("relay_queued_bytes"), 0.0),
             ("sends in flight = 0", self.sum("relay_sends_in_flight"), 0.0),
             (
                 "deliveries queued = written + dropped",

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use relay_loadtest::agent::Outbox;
+use relay_loadtest::agent::{Ended, Outbox};
 use relay_loadtest::bench::{Bench, Tokens};
 use relay_loadtest::checker::{Books, Tally, judge};
 use relay_loadtest::clock::{SECOND_NS, nanoseconds};
-use relay_loadtest::plan::{EncodingChoice, Placement, Plan, Receipt};
+use relay_loadtest::plan::{EncodingChoice, Placement, Plan, Receipt, Stall};
 use relay_loadtest::stamp::Destination;
 use relay_loadtest::trial::correspondent::Correspondent;
 use relay_loadtest::trial::crew::{Crew, Member};
@@ -78,6 +78,7 @@ impl Conversation {
             tokens: Tokens::Minter(fleet.cluster.minter().clone()),
             relays: Vec::new(),
             redis: None,
+            cluster: None,
         };
         let trial = Trial { bench: &bench, run: talk.seed, live: Arc::new(Live::new()?) };
         let identities = trial.identities(talk.agents, |number| Place { tenant: 0, slot: number })?;
@@ -154,6 +155,9 @@ fn plan(agents: u32) -> Plan {
         tenants: 1,
         placement: Placement::Cross,
         publishers: 1,
+        stalled: 0,
+        stall: Stall::Never,
+        churn: 0,
         deadline: 5_000,
         after_message: None,
         connect_rate: None,
@@ -231,7 +235,7 @@ impl Role for Talker {
         }
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         self.correspondent.into_books(ended)
     }
 }

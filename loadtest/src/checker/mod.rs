@@ -27,6 +27,17 @@ pub struct Books {
     pub ledger: Ledger,
     /// What it received.
     pub inbox: Inbox,
-    /// Why its connection ended before the run did, if it did.
-    pub ended: Option<String>,
+    /// How its connection ended before the run did, if it did.
+    pub ended: Option<End>,
+}
+
+/// How a connection ended before the run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Nobody had asked for it, which is a breach; what it cut off is excused.
+    Unasked(String),
+    /// The scenario provoked it; what it cut off is excused.
+    Provoked,
+    /// The relay took its leave: what was told to be queued was to be written before, the rest is excused.
+    Drained,
 }

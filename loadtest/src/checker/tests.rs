@@ -2,7 +2,7 @@
 
 use relay_protocol::client::ReceiptMode;
 
-use crate::checker::{Books, Inbox, Ledger, Outcome, Tally, judge};
+use crate::checker::{Books, End, Inbox, Ledger, Outcome, Tally, judge};
 use crate::stamp::{Destination, Stamp};
 
 const TOPIC: Destination = Destination::Topic(0);
@@ -21,9 +21,13 @@ enum Event {
     Gap(u32, Option<u64>),
     /// An agent's connection ended.
     Ended(u32),
+    /// An agent's connection ended because the scenario wanted it so.
+    Provoked(u32),
+    /// The relay took its leave from an agent.
+    Drained(u32),
 }
 
-use Event::{Arrived, Ended, Gap, Sent, SentMany, Told};
+use Event::{Arrived, Drained, Ended, Gap, Provoked, Sent, SentMany, Told};
 
 fn history(destination: Destination, receipt: ReceiptMode, events: &[Event]) -> Tally {
     let mut books: Vec<Books> = (0..3)
@@ -47,7 +51,9 @@ fn history(destination: Destination, receipt: ReceiptMode, events: &[Event]) -> 
                 books[*agent as usize].inbox.arrived(&stamp);
             }
             Gap(agent, dropped) => books[*agent as usize].inbox.gap(true, ["t"].into_iter(), *dropped),
-            Ended(agent) => books[*agent as usize].ended = Some("closed".to_owned()),
+            Provoked(agent) => books[*agent as usize].ended = Some(End::Provoked),
+            Drained(agent) => books[*agent as usize].ended = Some(End::Drained),
+            Ended(agent) => books[*agent as usize].ended = Some(End::Unasked("closed".to_owned())),
         }
     }
     judge(&books, receipt)
@@ -145,4 +151,14 @@ fn without_receipts_a_loss_is_shown_and_is_no_breach() {
     let tally = history(Destination::Agent(1), ReceiptMode::None, &[Sent]);
     assert_eq!((tally.lost, tally.broken(ReceiptMode::None)), (1, vec![]));
     assert_eq!(tally.broken(ReceiptMode::Failure), [("lost", 1)]);
+}
+
+#[test]
+fn an_end_that_was_provoked_breaks_nothing_and_one_by_drain_excuses_nothing_that_was_queued() {
+    let all = |events: &[Event]| history(Destination::Agent(1), ReceiptMode::All, events);
+    let provoked = all(&[SentMany(2), Told(Outcome::Good, 1, 2), Arrived(1, 1), Provoked(1)]);
+    assert_eq!((provoked.lost_declared, provoked.broken(ReceiptMode::All)), (1, vec![]));
+    let drained = all(&[SentMany(3), Told(Outcome::Good, 1, 2), Arrived(1, 1), Drained(1), Drained(0)]);
+    assert_eq!((drained.lost, drained.queued_but_lost, drained.lost_declared), (1, 1, 1));
+    assert!(drained.disconnected.is_empty());
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use relay_protocol::client::ReceiptMode;
 
 use crate::checker::Books;
+use crate::checker::End;
 use crate::checker::inbox::Inbox;
 use crate::checker::ledger::SentFlow;
 use crate::checker::ranges::{Ranges, in_none};
@@ -36,7 +37,7 @@ pub fn judge(books: &[Books], receipt: ReceiptMode) -> Tally {
         let allowed = if book.ended.is_some() { u64::MAX } else { book.inbox.declared_max() };
         tally.lost += excused.saturating_sub(allowed);
         tally.lost_declared += excused.min(allowed);
-        if let Some(reason) = &book.ended {
+        if let Some(End::Unasked(reason)) = &book.ended {
             *tally.disconnected.entry(reason.clone()).or_default() += 1;
         }
     }
@@ -82,10 +83,15 @@ fn compare(tally: &mut Tally, sender: u32, to: Destination, flow: &SentFlow, rec
     let excused_to = if recipient.ended.is_some() { u64::MAX } else { arrivals.excused_to() };
     for (first, last) in in_none(flow.sent, &[&arrivals.seen, &flow.failed, &flow.unknown]) {
         let declared = last.min(excused_to).saturating_sub(first - 1);
-        excused += declared;
-        tally.lost += last - first + 1 - declared;
-        let silent = (first.max(excused_to.saturating_add(1)), last);
-        tally.queued_but_lost += within(&flow.good, silent);
+        let silent = match recipient.ended {
+            Some(End::Drained) => (first, last),
+            _ => (first.max(excused_to.saturating_add(1)), last),
+        };
+        let broken_word = within(&flow.good, silent);
+        let lost = (last - first + 1 - declared).max(broken_word);
+        excused += last - first + 1 - lost;
+        tally.lost += lost;
+        tally.queued_but_lost += broken_word;
     }
     excused
 }

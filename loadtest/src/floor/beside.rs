@@ -1,4 +1,4 @@
-//! Runs a scenario and its floors in turn, so that what else the machine does falls on both.
+//! Runs a scenario, its baseline and its floors in turn, so that what else the machine does falls on both.
 
 use anyhow::{Context, bail};
 
@@ -31,29 +31,44 @@ pub struct Turns {
     pub floors: Vec<FloorSpec>,
     /// Whether the relay takes part.
     pub relay: bool,
+    /// The same scenario with another load, or on other relays.
+    pub baseline: Option<Bench>,
 }
 
-/// The relay, then each floor, and again.
-pub async fn take_turns(
-    bench: &Bench,
-    scenario: &Scenario,
-    turns: &Turns,
-) -> anyhow::Result<(Vec<Performance>, Vec<Beside>)> {
+/// What was run in turn.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The scenario, turn by turn.
+    pub run: Vec<Performance>,
+    /// Its baseline.
+    pub baseline: Vec<Performance>,
+    /// The floors.
+    pub floors: Vec<Beside>,
+}
+
+/// The relay beside its baseline, then each floor, and again. Which of the two goes first changes with each turn, so that
+/// what the one leaves behind falls on both.
+pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> anyhow::Result<Taken> {
     let kind = match (scenario.floor, turns.floors.is_empty()) {
         (None, false) => bail!("{} has no floor to be compared with", scenario.name),
         (kind, _) => kind,
     };
-    let mut performances = Vec::new();
+    let mut taken = Taken::default();
     let mut besides: Vec<Beside> = turns
         .floors
         .iter()
         .map(|spec| Beside { spec: *spec, echoes: Vec::new(), memory: Vec::new() })
         .collect();
-    for _ in 0..turns.count {
+    for turn in 0..turns.count {
+        let baseline = turns.baseline.as_ref();
+        if let Some(baseline) = baseline.filter(|_| turn % 2 == 0) {
+            taken.baseline.push(execute(baseline, scenario).await?);
+        }
         if turns.relay {
-            let trial = Trial::new(bench)?;
-            let _progress = Progress::show(scenario.name, &trial.live);
-            performances.push((scenario.run)(&trial).await?);
+            taken.run.push(execute(bench, scenario).await?);
+        }
+        if let Some(baseline) = baseline.filter(|_| turn % 2 == 1) {
+            taken.baseline.push(execute(baseline, scenario).await?);
         }
         for beside in &mut besides {
             let trial = Trial::new(bench)?;
@@ -65,5 +80,12 @@ pub async fn take_turns(
             }
         }
     }
-    Ok((performances, besides))
+    taken.floors = besides;
+    Ok(taken)
+}
+
+async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Result<Performance> {
+    let trial = Trial::new(bench)?;
+    let _progress = Progress::show(scenario.name, &trial.live);
+    (scenario.run)(&trial).await
 }

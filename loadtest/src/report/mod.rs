@@ -1,5 +1,6 @@
 //! The report of a run, for programs (JSON) and for people (a table).
 
+pub mod against;
 pub mod figures;
 pub mod progress;
 pub mod summary;
@@ -7,11 +8,13 @@ pub mod summary;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::bench::Bench;
 use crate::checker::Tally;
 use crate::floor::beside::Beside;
 use crate::plan::{EncodingChoice, Receipt};
+use crate::report::against::AgainstReport;
 use crate::report::figures::{FloorReport, Milliseconds, median};
 use crate::scenario::Scenario;
 use crate::trial::live::empty;
@@ -70,9 +73,12 @@ pub struct Report {
     /// What bare servers showed beside, and how the relay compares.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floor: BTreeMap<String, FloorReport>,
-    /// What the scenario says besides.
+    /// The same beside a baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<AgainstReport>,
+    /// What the scenario says besides; of several turns, each.
     #[serde(flatten)]
-    pub extra: BTreeMap<String, serde_json::Value>,
+    pub extra: BTreeMap<String, Value>,
 }
 
 impl Report {
@@ -82,6 +88,7 @@ impl Report {
         scenario: &Scenario,
         turns: &[Performance],
         floors: &[Beside],
+        against: Option<AgainstReport>,
     ) -> anyhow::Result<Report> {
         let plan = &bench.plan;
         let (mut tally, mut latency, mut lag, mut connect) = (Tally::default(), empty()?, empty()?, empty()?);
@@ -91,7 +98,10 @@ impl Report {
             lag.add(&turn.lag)?;
             connect.add(&turn.connecting.latency)?;
         }
-        let broken = tally.broken(plan.receipt_mode()).into_iter().collect();
+        let mut broken: BTreeMap<_, _> = tally.broken(plan.receipt_mode()).into_iter().collect();
+        for (name, count) in turns.iter().flat_map(|turn| &turn.broken) {
+            *broken.entry(*name).or_default() += count;
+        }
         let median_of = |figure: fn(&Performance) -> Option<f64>| median(turns.iter().filter_map(figure));
         let sum = |figure: fn(&Performance) -> Option<f64>| {
             turns.iter().map(figure).sum::<Option<f64>>().filter(|_| !turns.is_empty())
@@ -130,12 +140,24 @@ impl Report {
             generator_cpu_seconds: turns.iter().fold(0.0, |sum, turn| sum + turn.cpu.generator),
             messages_per_cpu_second,
             floor: floors.iter().map(floor).collect(),
-            extra: turns.iter().flat_map(|turn| turn.extra.clone()).collect(),
+            against,
+            extra: extra(turns),
         })
     }
 
-    /// Whether every promise was kept.
+    /// Whether every promise was kept, and every limit.
     pub fn is_kept(&self) -> bool {
-        self.broken.is_empty()
+        self.broken.is_empty() && self.against.as_ref().is_none_or(AgainstReport::is_kept)
     }
+}
+
+fn extra(turns: &[Performance]) -> BTreeMap<String, Value> {
+    if let [only] = turns {
+        return only.extra.clone();
+    }
+    let mut each: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, value) in turns.iter().flat_map(|turn| &turn.extra) {
+        each.entry(name.clone()).or_default().push(value.clone());
+    }
+    each.into_iter().map(|(name, values)| (name, Value::Array(values))).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use crate::report::Report;
 use crate::report::figures::{FloorReport, Milliseconds};
 
@@ -34,7 +36,10 @@ impl Report {
                 row("unverified", format!("{}: too many holes to remember", tally.unverified));
             }
             for (name, value) in &self.extra {
-                row(name, value.to_string());
+                match value {
+                    Value::Array(turns) => turns.iter().for_each(|turn| row(name, turn.to_string())),
+                    value => row(name, value.to_string()),
+                }
             }
             row("cpu", self.cpu_words());
             if let Some(bytes) = self.rss_bytes_per_connection {
@@ -44,6 +49,14 @@ impl Report {
         }
         for (spec, floor) in &self.floor {
             row(&format!("floor {spec}"), floor.words());
+        }
+        if let Some(against) = &self.against {
+            row(
+                "against",
+                format!("{} · {} pairs, ratio of medians [pair by pair]", against.arguments, against.pairs),
+            );
+            against.lines().for_each(|(figure, words)| row(figure, words));
+            row("verdict", against.verdict());
         }
         if self.turns > 0 {
             row("promises", self.promises());
@@ -74,7 +87,7 @@ impl Report {
     }
 
     fn promises(&self) -> String {
-        if self.is_kept() {
+        if self.broken.is_empty() {
             return "kept".to_owned();
         }
         let broken: Vec<String> = self.broken.iter().map(|(name, count)| format!("{name} {count}")).collect();

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use relay_protocol::{Address, ServerFrame};
 use tokio::sync::Notify;
 
-use crate::agent::Outbox;
+use crate::agent::{Ended, Outbox};
 use crate::checker::Books;
 use crate::scenario::owed::Owed;
 use crate::scenario::{FloorKind, Scenario, pair_place};
@@ -27,6 +27,7 @@ use crate::trial::{Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "direct",
     about: "pairs of agents send to each other, in ping-pong with --depth in flight or on a schedule with --rate",
+    arguments: "",
     floor: Some(FloorKind::Echo),
     run,
 };
@@ -34,24 +35,7 @@ pub const SCENARIO: Scenario = Scenario {
 fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     Box::pin(async move {
         let plan = trial.plan();
-        let count = plan.agents.next_multiple_of(2);
-        let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
-        let everybody = addresses(&identities)?;
-        let members: Vec<Member<Partner>> = identities
-            .into_iter()
-            .zip(0..)
-            .map(|(identity, number)| Member {
-                identity,
-                role: Partner {
-                    correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
-                    peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
-                    owed: Owed::new(if number % 2 == 0 { plan.depth.unwrap_or(1) } else { 0 }),
-                    schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
-                },
-                topics: Vec::new(),
-                wake: Arc::new(Notify::new()),
-            })
-            .collect();
+        let members = members(trial)?;
         let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
         let crew = Crew::gather(trial, members).await?;
         let metronome =
@@ -60,9 +44,32 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     })
 }
 
+/// Both of every pair.
+pub(crate) fn members(trial: &Trial<'_>) -> anyhow::Result<Vec<Member<Partner>>> {
+    let plan = trial.plan();
+    let count = plan.agents.next_multiple_of(2);
+    let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
+    let everybody = addresses(&identities)?;
+    Ok(identities
+        .into_iter()
+        .zip(0..)
+        .map(|(identity, number)| Member {
+            identity,
+            role: Partner {
+                correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
+                peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
+                owed: Owed::new(if number % 2 == 0 { plan.depth.unwrap_or(1) } else { 0 }),
+                schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
+            },
+            topics: Vec::new(),
+            wake: Arc::new(Notify::new()),
+        })
+        .collect())
+}
+
 /// One of a pair.
 #[derive(Debug)]
-struct Partner {
+pub(crate) struct Partner {
     correspondent: Correspondent,
     peer: (Destination, Address<'static>),
     owed: Owed,
@@ -98,7 +105,7 @@ impl Role for Partner {
         self.owed.next_ns()
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         self.correspondent.into_books(ended)
     }
 }

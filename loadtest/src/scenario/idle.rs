@@ -12,7 +12,7 @@ use relay_protocol::{Address, ServerFrame};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::agent::{Greeting, Outbox};
+use crate::agent::{Ended, Greeting, Outbox};
 use crate::checker::Books;
 use crate::clock;
 use crate::scenario::{FloorKind, Scenario};
@@ -29,6 +29,7 @@ use crate::trial::{Place, Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "idle",
     about: "agents connect, subscribe to a topic each, and stay; shows memory for each connection",
+    arguments: "",
     floor: Some(FloorKind::Memory),
     run,
 };
@@ -122,7 +123,7 @@ impl Role for Sitter {
         Some(silent_ns)
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         self.correspondent.into_books(ended)
     }
 }

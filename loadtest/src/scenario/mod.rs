@@ -1,9 +1,12 @@
 //! What can be run. A scenario is one file here and one line in [`ALL`].
 
+pub mod churn;
 pub mod direct;
+pub mod drain;
 pub mod fan_out;
 pub mod idle;
 pub mod request_reply;
+pub mod slow_reader;
 
 mod owed;
 
@@ -13,7 +16,15 @@ use crate::trial::performance::Performance;
 use crate::trial::{Place, Trial};
 
 /// Every scenario.
-pub const ALL: &[Scenario] = &[idle::SCENARIO, direct::SCENARIO, fan_out::SCENARIO, request_reply::SCENARIO];
+pub const ALL: &[Scenario] = &[
+    idle::SCENARIO,
+    direct::SCENARIO,
+    fan_out::SCENARIO,
+    request_reply::SCENARIO,
+    slow_reader::SCENARIO,
+    drain::SCENARIO,
+    churn::SCENARIO,
+];
 
 /// Something that can be run.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +33,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
+    /// Arguments that stand before those given.
+    pub arguments: &'static str,
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
     /// Runs it once.

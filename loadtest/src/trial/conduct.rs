@@ -55,6 +55,7 @@ pub async fn conduct<G>(
         cpu,
         rss_bytes_per_connection,
         rss_bytes_per_connection_at_end,
+        broken: BTreeMap::new(),
         extra: BTreeMap::new(),
     })
 }

@@ -6,8 +6,8 @@ use relay_protocol::client::ReceiptMode;
 use relay_protocol::server::Receipt;
 use relay_protocol::{Address, Message, Send, ServerFrame};
 
-use crate::agent::Outbox;
-use crate::checker::{Arrival, Books, Inbox, Ledger, Outcome};
+use crate::agent::{Ended, Outbox};
+use crate::checker::{Arrival, Books, End, Inbox, Ledger, Outcome};
 use crate::clock;
 use crate::stamp::{Destination, Stamp, Stamper};
 use crate::trial::live::{Live, add};
@@ -28,6 +28,7 @@ pub struct Correspondent {
     live: Arc<Live>,
     window: Option<Window>,
     timed: bool,
+    counted: bool,
 }
 
 /// What a frame meant.
@@ -92,7 +93,14 @@ impl Correspondent {
             live,
             window: None,
             timed,
+            counted: true,
         }
+    }
+
+    /// The same, whose arrivals are checked but are no part of the run's throughput.
+    #[must_use]
+    pub fn uncounted(self) -> Correspondent {
+        Correspondent { counted: false, ..self }
     }
 
     /// The traffic's times are known.
@@ -160,7 +168,7 @@ impl Correspondent {
         }
         let shard = self.live.shard(self.number);
         add(&shard.delivered, 1);
-        if self.window.is_some_and(|window| window.counts(read_ns)) {
+        if self.counted && self.window.is_some_and(|window| window.counts(read_ns)) {
             add(&shard.counted, 1);
         }
         if self.timed {
@@ -207,8 +215,13 @@ impl Correspondent {
         }
     }
 
-    /// All it knows.
-    pub fn into_books(self, ended: Option<String>) -> Books {
+    /// All it knows, at the end of a run that did not mean any connection to end.
+    pub fn into_books(self, ended: Option<Ended>) -> Books {
+        self.into_books_of(ended.map(|ended| End::Unasked(ended.reason)))
+    }
+
+    /// All it knows, and how its connection ended.
+    pub fn into_books_of(self, ended: Option<End>) -> Books {
         Books { agent: self.number, ledger: self.ledger, inbox: self.inbox, ended }
     }
 }

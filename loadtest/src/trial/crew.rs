@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::agent::{Agent, ConnectError, ConnectOptions};
+use crate::agent::{Agent, ConnectError, ConnectOptions, Ended};
 use crate::checker::Books;
 use crate::clock::{self, SECOND_NS};
 use crate::target::Target;
@@ -136,7 +136,7 @@ async fn enlist<R: Role>(number: u32, member: Member<R>, way: Way, permit: Owned
         Err(error) => {
             let error = anyhow::Error::new(error).context(format!("agent {number} could not connect"));
             let _ = way.report.send(Err(error)).await;
-            role.finish(Some("not connected".to_owned()))
+            role.finish(Some(Ended::broken("not connected")))
         }
     }
 }

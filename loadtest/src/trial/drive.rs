@@ -5,7 +5,7 @@ use std::sync::Arc;
 use relay_protocol::ServerFrame;
 use tokio::sync::{Notify, watch};
 
-use crate::agent::{Agent, Greeting, Outbox};
+use crate::agent::{Agent, Ended, Greeting, Outbox};
 use crate::checker::Books;
 use crate::clock;
 use crate::trial::correspondent::Correspondent;
@@ -27,8 +27,14 @@ pub trait Role: Send + 'static {
     /// Asked whenever something came, its [`Notify`] was notified, or that time has come.
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64>;
 
+    /// Whether it takes from its socket what comes, asked when [`Role::tick`] was. One that does not answers no heartbeat
+    /// either.
+    fn reads(&self) -> bool {
+        true
+    }
+
     /// All it knows, and why its connection ended early if it did.
-    fn finish(self, ended: Option<String>) -> Books;
+    fn finish(self, ended: Option<Ended>) -> Books;
 }
 
 /// Plays `role` until the stage says to stop or the connection ends.
@@ -50,12 +56,13 @@ pub async fn drive<R: Role>(
             Stage::Stop => break None,
         }
         let ask = window.and_then(|window| role.tick(&window, clock::now_ns(), agent.outbox()));
+        let reads = role.reads();
         // Read first: an agent that always has something to read looks at the rest each time around.
         tokio::select! {
             biased;
-            received = agent.receive(|frame, read_ns, outbox| role.hear(frame, read_ns, outbox)) => {
+            received = agent.receive(|frame, read_ns, outbox| role.hear(frame, read_ns, outbox)), if reads => {
                 if let Err(ended) = received {
-                    break Some(ended.reason);
+                    break Some(ended);
                 }
             }
             () = wake.notified() => {}

@@ -28,6 +28,8 @@ pub struct Performance {
     pub rss_bytes_per_connection: Option<f64>,
     /// The same at the end of the traffic.
     pub rss_bytes_per_connection_at_end: Option<f64>,
+    /// Promises of a scenario's own that were broken.
+    pub broken: BTreeMap<&'static str, u64>,
     /// What a scenario says besides.
     pub extra: BTreeMap<String, serde_json::Value>,
 }

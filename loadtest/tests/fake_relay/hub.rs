@@ -82,7 +82,8 @@ impl Hub {
         }
         let told = |receipt| sender_box.put(&ServerFrame::Receipt(receipt));
         let good = || Receipt { queued: vec![(send.id, send.id)], ..Receipt::default() };
-        let failed = Failed { id: send.id, reason: ErrorCode::NoRecipient, retry_after_ms: None };
+        let failed =
+            Failed { id: send.id, reason: ErrorCode::NoRecipient, retry_after_ms: None, limit: None };
         let failed = || Receipt { failed: vec![failed], ..Receipt::default() };
         match wrong {
             Some(Wrong::LieFailed | Wrong::Refuse) => return told(failed()),

@@ -24,6 +24,9 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
             "type": "gap", "reason": reason.name(), "direct": direct,
             "topics": topics.iter().map(|topic| &**topic).collect::<Vec<_>>(), "dropped": dropped,
         }),
+        ServerFrame::Degraded { level, reduced } => json!({
+            "type": "degraded", "level": level, "reduced": reduced.iter().map(|what| &**what).collect::<Vec<_>>(),
+        }),
         ServerFrame::Skip { first: Position { stream, epoch, seq }, to, reason } => json!({
             "type": "skip", "stream": &**stream, "epoch": &**epoch, "from": seq, "to": to, "reason": &**reason,
         }),
@@ -118,8 +121,11 @@ fn message(frame: &Message<'_>) -> Value {
 
 fn receipt(frame: &Receipt<'_>) -> Value {
     let Receipt { queued, accepted, delivered, unknown, failed, positions } = frame;
-    let failed = failed.iter().map(|Failed { id, reason, retry_after_ms }| {
-        super::compact(&json!({ "id": id, "reason": reason.name(), "retry_after_ms": retry_after_ms }))
+    let failed = failed.iter().map(|Failed { id, reason, retry_after_ms, limit }| {
+        super::compact(&json!({
+            "id": id, "reason": reason.name(), "retry_after_ms": retry_after_ms,
+            "limit": super::text(limit.as_ref()),
+        }))
     });
     let positions = positions.iter().map(|(id, stream, point)| {
         json!({ "id": id, "stream": &**stream, "epoch": &*point.epoch, "seq": point.seq })

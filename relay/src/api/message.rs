@@ -20,6 +20,7 @@ use crate::api::problem::Problem;
 use crate::auth::Principal;
 use crate::outbound::Settlement;
 use crate::router::{Caller as Place, Outgoing, Routed};
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 
 /// How long an outcome is waited for: twice what the report of another instance may take by default.
@@ -88,17 +89,21 @@ pub(super) struct Receipt {
     /// When to try again, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// The limit that was met, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
 }
 
 impl From<Outcome> for Receipt {
     fn from(outcome: Outcome) -> Receipt {
-        let told = |outcome| Receipt { outcome, reason: None, retry_after_ms: None };
+        let told = |outcome| Receipt { outcome, reason: None, retry_after_ms: None, limit: None };
         match outcome {
             Outcome::Queued => told("queued"),
             Outcome::Accepted => told("accepted"),
             Outcome::Unknown => told("unknown"),
-            Outcome::Failed { reason, retry_after_ms } => {
-                Receipt { outcome: "failed", reason: Some(reason.name()), retry_after_ms }
+            Outcome::Failed { reason, retry_after_ms, limit } => {
+                let (reason, limit) = (Some(reason.name()), limit.map(Limit::name));
+                Receipt { outcome: "failed", reason, retry_after_ms, limit }
             }
         }
     }

@@ -84,9 +84,7 @@ async fn ask<R: fred::types::FromValue>(
 ) -> Result<R, ApiKeyError> {
     let bytes = arguments.iter().map(|argument| argument.len()).sum();
     let question = commands.begin(bytes).map_err(|_| ApiKeyError::Away)?;
-    let answer = script.run(&question, key, arguments).await.map_err(|_| ApiKeyError::Away)?;
-    question.answered();
-    Ok(answer)
+    script.run(&question, key, arguments).await.map_err(|_| ApiKeyError::Away)
 }
 
 async fn find(commands: &Commands, id: KeyId) -> Result<Option<StoredKey>, ApiKeyError> {

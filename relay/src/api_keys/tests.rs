@@ -11,8 +11,8 @@ use crate::api_keys::memory::MemoryApiKeys;
 use crate::api_keys::redis::RedisApiKeys;
 use crate::api_keys::{ApiKeyError, ApiKeyRequest, ApiKeyStore, ApiKeys, TokensAndApiKeys, conformance};
 use crate::auth::{AuthError, Authenticator, InvalidRight, Principal, RightsClaim};
-use crate::redis::Redis;
 use crate::redis::test_server::TestServer;
+use crate::redis::{Redis, RedisSettings};
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::{Checked, Revocation, RevocationSettings, Revocations};
 use crate::telemetry::metrics::Metrics;
@@ -62,7 +62,14 @@ fn request() -> ApiKeyRequest {
 async fn redis_conforms() {
     let server = TestServer::start().await;
     let join = async || {
-        let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+        let redis = Redis::open(
+            &server.url(),
+            RedisSettings::default(),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
         RedisApiKeys::join(&redis)
     };
     conformance::check(join().await, join().await).await;
@@ -161,7 +168,10 @@ async fn what_cannot_be_a_key_is_not_made() {
 #[tokio::test]
 async fn while_redis_is_away_a_key_is_refused_for_the_time_being() {
     let mut server = TestServer::start().await;
-    let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+    let redis =
+        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
+            .await
+            .unwrap();
     let rig = rig(RedisApiKeys::join(&redis));
     let (key, text) = rig.keys.create(request(), SystemTime::now()).await.unwrap();
     assert!(rig.authenticator.authenticate(text.expose_text(), SystemTime::now()).await.is_ok());

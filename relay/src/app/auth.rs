@@ -19,6 +19,7 @@ use crate::config::Secret;
 use crate::config::auth::AuthConfig;
 use crate::config::key_servers::KeyServersConfig;
 use crate::lifecycle::Lifecycle;
+use crate::resilience::Health;
 use crate::revocation::{Checked, Revocation, RevocationSettings, RevocationStore, Revocations, Target};
 use crate::router::{Concerned, Router};
 use crate::telemetry::metrics::Metrics;
@@ -113,6 +114,13 @@ pub(super) fn longest_life(config: &Config) -> Duration {
 }
 
 impl Identity {
+    /// Tells how the key servers do, if there are any.
+    pub(super) fn probe(&self) -> Option<impl Fn() -> Health + Send + Sync + 'static> {
+        let servers = self.servers.clone();
+        let worst = move || servers.iter().map(|server| server.health()).max().unwrap_or(Health::Well);
+        (!self.servers.is_empty()).then_some(worst)
+    }
+
     /// Begins to fetch keys and to read revocations, and waits a little for the first of both: a relay that starts while
     /// they are away serves whom it can.
     pub(super) async fn start(&self, router: &Arc<Router>, lifecycle: &Lifecycle) {

@@ -1,12 +1,16 @@
 //! What an operator may choose. Each setting is a flag and an environment variable, declared once, from which the help,
 //! the reference and the parsing are made. Validated as a whole before a port opens.
 
+pub mod admission;
 pub mod api;
 pub mod auth;
 pub mod bus;
 pub mod key_servers;
 pub mod limits;
+pub mod proxies;
 mod reference;
+pub mod resilience;
+pub mod scopes;
 pub mod secret;
 pub mod server;
 pub mod session;
@@ -18,11 +22,14 @@ use thiserror::Error;
 pub use reference::{markdown, text};
 pub use secret::Secret;
 
+use admission::AdmissionConfig;
 use api::ApiConfig;
 use auth::AuthConfig;
 use bus::BusConfig;
 use key_servers::KeyServersConfig;
 use limits::LimitsConfig;
+use resilience::ResilienceConfig;
+use scopes::ScopesConfig;
 use server::ServerConfig;
 use session::SessionConfig;
 use telemetry::TelemetryConfig;
@@ -33,6 +40,9 @@ pub struct Config {
     /// Where it listens.
     #[command(flatten, next_help_heading = "Server")]
     pub server: ServerConfig,
+    /// When no more connections are let in.
+    #[command(flatten, next_help_heading = "Admission")]
+    pub admission: AdmissionConfig,
     /// Whom it believes.
     #[command(flatten, next_help_heading = "Authentication")]
     pub auth: AuthConfig,
@@ -45,9 +55,15 @@ pub struct Config {
     /// How instances reach each other.
     #[command(flatten, next_help_heading = "Bus")]
     pub bus: BusConfig,
+    /// What it does while what it leans on fails.
+    #[command(flatten, next_help_heading = "Resilience")]
+    pub resilience: ResilienceConfig,
     /// What one connection may do.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsConfig,
+    /// What an agent, a source address and a tenant may do.
+    #[command(flatten, next_help_heading = "Limits of agents, addresses and tenants")]
+    pub scopes: ScopesConfig,
     /// Who may call its HTTP API, and how often.
     #[command(flatten, next_help_heading = "HTTP API")]
     pub api: ApiConfig,
@@ -79,10 +95,13 @@ impl Config {
         self.server.validate(&mut problems);
         self.auth.validate(self.server.dev || self.key_servers.is_used(), &mut problems);
         self.key_servers.validate(&mut problems);
+        self.admission.validate(&mut problems);
         self.session.validate(&mut problems);
         self.bus.validate(&mut problems);
+        self.resilience.validate(&mut problems);
         self.limits.validate(&mut problems);
         self.api.validate(&mut problems);
+        self.scopes.validate(self.limits.message_bytes(), &mut problems);
         self.telemetry.validate(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

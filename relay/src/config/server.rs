@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use clap::Args;
 
 use crate::config::ConfigError;
+use crate::config::proxies::TrustedProxies;
 
 /// Settings of the listener.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +28,10 @@ pub struct ServerConfig {
     /// origin and are not concerned. Without it only the page's own host may.
     #[arg(long, env = "RELAY_ALLOWED_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
     pub allowed_origins: Vec<String>,
+    /// Hops that are believed about the client's address (`X-Forwarded-For`, read from the right): networks separated by
+    /// commas, like `10.0.0.0/8,192.0.2.1`, or a count of hops. Without it only the peer's own address counts.
+    #[arg(long, env = "RELAY_TRUSTED_PROXIES", value_name = "NETWORKS|HOPS")]
+    pub trusted_proxies: Option<TrustedProxies>,
     /// Connections at once. 0: as many as the limit of descriptors allows, less a reserve.
     #[arg(long, env = "RELAY_MAX_CONNECTIONS", default_value_t = 0, value_name = "COUNT")]
     pub max_connections: usize,

@@ -63,7 +63,6 @@ async fn ask<R: fred::types::FromValue>(
     let question = commands.begin(bytes).map_err(|_| IdempotencyError::Away)?;
     let key = format!("r1:i:{}", hex(&call.key));
     let answer = script.run(&question, &key, arguments).await.map_err(|_| IdempotencyError::Away)?;
-    question.answered();
     Ok(answer)
 }
 
@@ -105,7 +104,14 @@ mod tests {
     #[tokio::test]
     async fn redis_conforms() {
         let server = TestServer::start().await;
-        let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+        let redis = Redis::open(
+            &server.url(),
+            crate::redis::RedisSettings::default(),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
         conformance::check(async || RedisIdempotency::join(&redis) as Arc<dyn IdempotencyStore>).await;
         let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do \
             if redis.call('PTTL', key) < 0 then n = n + 1 end end return n";

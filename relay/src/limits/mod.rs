@@ -1,121 +1,213 @@
-//! How much one connection may do, by the generic cell rate algorithm. The limiter lives in its connection: no map to
-//! grow, and eight times cheaper than a keyed one.
+//! How much one may do: a connection, an agent, a source address, a tenant; and a tenant on all instances together.
+//!
+//! Buckets are looked up when a connection opens and held by it ([`SessionLimits`]), so that a frame costs a few atomics
+//! and no look-up. In a dry run nothing is refused, and what would be is counted.
 
-use std::num::NonZeroU32;
+mod allowance;
+mod bucket;
+mod keyed;
+mod leasing;
+mod rate;
+mod session;
+
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::limits::LimitsConfig;
+use crate::config::scopes::ScopesConfig;
+use crate::quota::SharedQuotaStore;
+use crate::telemetry::limit::Limit;
+use crate::telemetry::metrics::Metrics;
 
-/// A clock that its connection sets once a turn: reading the system's for each frame costs more than the check.
-#[derive(Debug, Clone)]
-struct TurnClock(Arc<AtomicU64>);
+use bucket::{Bounds, Bucket};
+use keyed::Keyed;
+use leasing::Leasing;
+use rate::{Rate, TurnClock};
 
-impl Clock for TurnClock {
-    type Instant = Nanos;
-    fn now(&self) -> Nanos {
-        self.0.load(Ordering::Relaxed).into()
-    }
-}
+pub use session::SessionLimits;
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, TurnClock, NoOpMiddleware<Nanos>>;
-
-/// Rates of one connection.
-#[derive(Debug)]
-pub struct ConnectionLimits {
-    messages: Limiter,
-    bytes: Limiter,
-    clock: TurnClock,
-    since: Instant,
-}
+/// How many seconds' worth of messages a scope may send at once.
+const MESSAGES_BURST_S: u32 = 5;
+/// How many seconds' worth of bytes may come at once.
+const BYTES_BURST_S: u32 = 4;
+/// How often those who left are forgotten: many times longer than a bucket takes to fill.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// A rate was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limited {
-    /// Which, as PROTOCOL.md names it.
-    pub limit: &'static str,
+    /// Which.
+    pub limit: Limit,
     /// When to try again.
     pub retry_after: Duration,
 }
 
-/// How many seconds' worth of bytes may come at once.
-pub const BYTES_BURST_S: u32 = 4;
+/// The limits of an instance.
+#[derive(Debug)]
+pub struct Limits {
+    connection: (Rate, Rate),
+    agents: Keyed<(Arc<str>, Arc<str>)>,
+    addresses: Keyed<IpAddr>,
+    tenants: Keyed<Arc<str>>,
+    leasing: Leasing,
+    clock: TurnClock,
+    since: Instant,
+    dry_run: bool,
+    metrics: Arc<Metrics>,
+}
 
-impl ConnectionLimits {
-    /// Full buckets.
-    pub fn new(config: &LimitsConfig) -> ConnectionLimits {
-        let quota = |rate: u32, burst: u32| {
-            Quota::per_second(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN))
-                .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
-        };
-        let clock = TurnClock(Arc::default());
-        let limiter = |quota| RateLimiter::direct_with_clock(quota, clock.clone());
-        ConnectionLimits {
-            messages: limiter(quota(config.rate_messages, config.rate_burst)),
-            bytes: limiter(quota(config.rate_bytes, config.rate_bytes.saturating_mul(BYTES_BURST_S))),
-            since: Instant::now(),
-            clock,
+/// Whose limit it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Agent,
+    Address,
+    Tenant,
+}
+
+impl Scope {
+    const fn messages(self) -> Limit {
+        match self {
+            Scope::Agent => Limit::AgentRateMessages,
+            Scope::Address => Limit::AddressRateMessages,
+            Scope::Tenant => Limit::TenantRateMessages,
         }
     }
 
-    /// A turn begins.
-    pub fn at(&self, now: Instant) {
-        let nanos = u64::try_from((now - self.since).as_nanos()).unwrap_or(u64::MAX);
-        self.clock.0.store(nanos, Ordering::Relaxed);
+    const fn bytes(self) -> Limit {
+        match self {
+            Scope::Agent => Limit::AgentRateBytes,
+            Scope::Address => Limit::AddressRateBytes,
+            Scope::Tenant => Limit::TenantRateBytes,
+        }
     }
 
-    /// May one more frame be carried out?
-    pub fn frame(&self) -> Result<(), Limited> {
-        self.messages.check().map_err(|until| Limited {
-            limit: "rate_messages",
-            retry_after: until.wait_time_from(self.clock.now()),
+    const fn connections(self) -> Limit {
+        match self {
+            Scope::Agent => Limit::AgentConnections,
+            Scope::Address => Limit::AddressConnections,
+            Scope::Tenant => Limit::TenantConnections,
+        }
+    }
+
+    const fn subscriptions(self) -> Limit {
+        match self {
+            Scope::Agent => Limit::AgentSubscriptions,
+            Scope::Address => Limit::AddressSubscriptions,
+            Scope::Tenant => Limit::TenantSubscriptions,
+        }
+    }
+}
+
+/// A connection's share of a bucket: its place, and its subscriptions. Both return when it goes.
+#[derive(Debug)]
+struct Held {
+    bucket: Arc<Bucket>,
+    scope: Scope,
+    subscriptions: u32,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.bucket.connections.give(1);
+        self.bucket.subscriptions.give(self.subscriptions);
+    }
+}
+
+/// A connection's place among those of its source address.
+#[derive(Debug, Default)]
+pub struct AddressPlace(Option<Held>);
+
+impl Limits {
+    /// The limits an operator chose; quotas are leased from `quotas`.
+    pub fn new(
+        limits: &LimitsConfig,
+        scopes: &ScopesConfig,
+        quotas: SharedQuotaStore,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Limits> {
+        let clock = TurnClock::default();
+        let bounds = |messages, bytes, connections, subscriptions| Bounds {
+            messages: Rate::of(messages, MESSAGES_BURST_S),
+            bytes: Rate::of(bytes, BYTES_BURST_S),
+            connections,
+            subscriptions,
+        };
+        let s = scopes;
+        let agent =
+            bounds(s.agent_rate_messages, s.agent_rate_bytes, s.agent_connections, s.agent_subscriptions);
+        let address = bounds(
+            s.address_rate_messages,
+            s.address_rate_bytes,
+            s.address_connections,
+            s.address_subscriptions,
+        );
+        let tenant =
+            bounds(s.tenant_rate_messages, s.tenant_rate_bytes, s.tenant_connections, s.tenant_subscriptions);
+        let messages = Rate { a_second: limits.rate_messages, burst: limits.rate_burst };
+        Arc::new(Limits {
+            connection: (messages, Rate::of(limits.rate_bytes, BYTES_BURST_S)),
+            agents: Keyed::new(agent, s.limit_keys_max, &clock),
+            addresses: Keyed::new(address, s.limit_keys_max, &clock),
+            tenants: Keyed::new(tenant, s.limit_keys_max, &clock),
+            leasing: Leasing::new(s, quotas),
+            clock,
+            since: Instant::now(),
+            dry_run: s.limits_dry_run,
+            metrics: Arc::clone(metrics),
         })
     }
 
-    /// May a WebSocket message of so many bytes be carried out?
-    pub fn bytes(&self, bytes: usize) -> Result<(), Limited> {
-        let Some(bytes) = u32::try_from(bytes).ok().and_then(NonZeroU32::new) else { return Ok(()) };
-        match self.bytes.check_n(bytes) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => {
-                Err(Limited { limit: "rate_bytes", retry_after: until.wait_time_from(self.clock.now()) })
-            }
-            // Configuration makes the burst larger than any WebSocket message, so waiting always helps.
-            Err(_) => Err(Limited { limit: "rate_bytes", retry_after: Duration::from_secs(1) }),
+    /// A place for one more connection from `address`, or the limit that is in its way.
+    pub fn address(&self, address: IpAddr) -> Result<AddressPlace, Limit> {
+        self.place(Scope::Address, self.addresses.hold(source(address))).map(AddressPlace)
+    }
+
+    fn place(&self, scope: Scope, bucket: Option<(Arc<Bucket>, bool)>) -> Result<Option<Held>, Limit> {
+        let Some((bucket, own)) = bucket else { return Ok(None) };
+        if !own {
+            self.metrics.limit_keys_shared.increment(1);
         }
+        if !bucket.connections.take(self.dry_run) {
+            self.metrics.limited(scope.connections(), self.dry_run);
+            if !self.dry_run {
+                return Err(scope.connections());
+            }
+        }
+        Ok(Some(Held { bucket, scope, subscriptions: 0 }))
+    }
+
+    /// Leases slices of quotas, and forgets who left, until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut sweeps = tokio::time::interval(SWEEP);
+        let sweeping = async {
+            loop {
+                sweeps.tick().await;
+                self.sweep();
+            }
+        };
+        stop.run_until_cancelled(async { tokio::join!(sweeping, self.leasing.run()) }).await;
+    }
+
+    fn sweep(&self) {
+        self.agents.sweep();
+        self.addresses.sweep();
+        self.tenants.sweep();
+        let keys = self.agents.len() + self.addresses.len() + self.tenants.len();
+        self.metrics.limit_keys.set(u32::try_from(keys).map_or(f64::MAX, f64::from));
+    }
+}
+
+/// What counts as one source: an IPv4 address, or the /64 that one IPv6 subscriber is given.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_passes_and_what_follows_is_told_when_to_come_back() {
-        let config = LimitsConfig {
-            payload_bytes: 1,
-            frames_per_message: 1,
-            subscriptions: 1,
-            in_flight: 1,
-            rate_messages: 10,
-            rate_burst: 20,
-            rate_bytes: 1_000,
-            rate_strikes: 1,
-        };
-        let limits = ConnectionLimits::new(&config);
-        assert_eq!((0..20).filter(|_| limits.frame().is_ok()).count(), 20);
-        let refused = limits.frame().unwrap_err();
-        assert!(refused.limit == "rate_messages" && refused.retry_after <= Duration::from_millis(100));
-        assert_eq!(limits.bytes(4_000), Ok(()));
-        let refused = limits.bytes(500).unwrap_err();
-        assert!(refused.limit == "rate_bytes" && refused.retry_after > Duration::from_millis(400));
-    }
-}
+mod tests;

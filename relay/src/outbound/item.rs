@@ -1,5 +1,7 @@
 //! One message, or several of one topic, on the way to one socket.
 
+use std::sync::Arc;
+
 use relay_protocol::Chunk;
 use relay_protocol::client::Lane;
 use tokio::time::Instant;
@@ -11,10 +13,14 @@ pub struct Item {
     pub chunk: Chunk,
     /// Which lane.
     pub lane: Lane,
+    /// Under which only the newest is kept that waits: whose key it is, and the key.
+    pub key: Option<Arc<str>>,
     /// When this instance took it.
     pub taken_at: Instant,
     /// When it is worth nothing any more.
     pub expires_at: Option<Instant>,
+    /// The pattern by which it comes, of a topic's message that may expire.
+    pub pattern: Option<Arc<str>>,
     /// The address whose owner asked to be answered there, if the message is a request.
     pub reply_right: Option<Box<ReplyRight>>,
 }
@@ -31,6 +37,19 @@ pub struct ReplyRight {
 impl Item {
     /// A message without a lifetime in the normal lane.
     pub fn new(chunk: Chunk, taken_at: Instant) -> Item {
-        Item { chunk, lane: Lane::Normal, taken_at, expires_at: None, reply_right: None }
+        Item {
+            chunk,
+            lane: Lane::Normal,
+            key: None,
+            taken_at,
+            expires_at: None,
+            pattern: None,
+            reply_right: None,
+        }
+    }
+
+    /// The bytes it takes in a queue.
+    pub(super) fn weight(&self) -> usize {
+        self.chunk.bytes.len() + self.key.as_ref().map_or(0, |key| key.len())
     }
 }

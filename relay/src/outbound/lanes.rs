@@ -1,13 +1,12 @@
 //! The two lanes of messages, their common bound, and the marks that are told.
 
-use std::collections::VecDeque;
-
 use relay_protocol::client::Lane;
 use relay_protocol::server::FlowState;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::outbound::item::Item;
+use crate::outbound::line::Line;
 
 /// What may wait, the message being added included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +29,25 @@ pub enum PushError {
     Closed,
 }
 
+/// What a session leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Messages that nobody will write.
+    pub messages: u64,
+    /// Messages that had given way to later ones and were not counted yet.
+    pub conflated: u64,
+    /// The bytes of both.
+    pub bytes: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    high: VecDeque<Item>,
-    normal: VecDeque<Item>,
+    high: Line,
+    normal: Line,
+    /// Frames of the high lane that went while the normal one waited.
+    preferred: usize,
+    /// Messages replaced by later ones under their key, and their bytes, not yet counted.
+    conflated: (u64, usize),
     bounds: Option<Bounds>,
     messages: usize,
     bytes: usize,
@@ -50,8 +64,8 @@ enum Mark {
     Full,
 }
 
-/// What an idle queue may keep allocated: a burst's buffer is given back.
-const IDLE_CAPACITY_MAX: usize = 32;
+/// Of so many frames of the high lane that go while the normal one waits, the next is a normal message.
+const PREFERRED_MAX: usize = 16;
 
 impl Lanes {
     pub(super) fn new(bounds: Bounds) -> Lanes {
@@ -62,41 +76,71 @@ impl Lanes {
         let Some(bounds) = self.bounds else {
             return Err(PushError::Closed);
         };
-        let messages = self.messages + item.chunk.frames as usize;
-        let bytes = self.bytes + item.chunk.bytes.len();
+        let replaced = self.line(item.lane).same_key(&item);
+        let (frames, weight, replaced_bytes) = replaced
+            .map_or((0, 0, 0), |item| (item.chunk.frames as usize, item.weight(), item.chunk.bytes.len()));
+        let messages = self.messages - frames + item.chunk.frames as usize;
+        let bytes = self.bytes - weight + item.weight();
         // A message larger than the whole bound is taken by an empty queue: the bound of a message is another one.
-        if self.messages > 0 && (messages > bounds.messages || bytes > bounds.bytes) {
+        if self.messages > frames && (messages > bounds.messages || bytes > bounds.bytes) {
             self.full_since.get_or_insert_with(Instant::now);
             return Err(PushError::Full);
         }
         (self.messages, self.bytes) = (messages, bytes);
+        self.conflated.0 += frames as u64;
+        self.conflated.1 += replaced_bytes;
         match item.lane {
-            Lane::High => self.high.push_back(item),
-            Lane::Normal => self.normal.push_back(item),
+            Lane::High => self.high.push(item),
+            Lane::Normal => self.normal.push(item),
         }
         Ok(())
     }
 
+    fn line(&self, lane: Lane) -> &Line {
+        match lane {
+            Lane::High => &self.high,
+            Lane::Normal => &self.normal,
+        }
+    }
+
+    /// The lane whose turn it is.
+    fn next_lane(&self) -> Lane {
+        let normal_waits = self.normal.front().is_some();
+        if self.high.front().is_some() && !(normal_waits && self.preferred >= PREFERRED_MAX) {
+            Lane::High
+        } else {
+            Lane::Normal
+        }
+    }
+
+    fn pop(&mut self, lane: Lane) -> Option<Item> {
+        let item = match lane {
+            Lane::High => self.high.pop(),
+            Lane::Normal => self.normal.pop(),
+        }?;
+        let frames = item.chunk.frames as usize;
+        let normal_waits = self.normal.front().is_some();
+        self.preferred = if lane == Lane::High && normal_waits { self.preferred + frames } else { 0 };
+        self.messages -= frames;
+        self.bytes -= item.weight();
+        Some(item)
+    }
+
     pub(super) fn take(&mut self, bytes_max: usize, frames_max: usize, out: &mut Vec<Item>) {
         let (mut bytes, mut frames) = (0, 0);
-        out.reserve(frames_max.min(self.high.len() + self.normal.len()));
-        while let Some(next) = self.high.front().or_else(|| self.normal.front()) {
+        loop {
+            let lane = self.next_lane();
+            let Some(next) = self.line(lane).front() else { break };
             bytes += next.chunk.bytes.len();
             frames += next.chunk.frames as usize;
             if !out.is_empty() && (bytes > bytes_max || frames > frames_max) {
                 break;
             }
-            let Some(item) = self.high.pop_front().or_else(|| self.normal.pop_front()) else { break };
-            self.messages -= item.chunk.frames as usize;
-            self.bytes -= item.chunk.bytes.len();
-            out.push(item);
+            out.extend(self.pop(lane));
         }
         if self.messages == 0 {
-            for lane in [&mut self.high, &mut self.normal] {
-                if lane.capacity() > IDLE_CAPACITY_MAX {
-                    *lane = VecDeque::new();
-                }
-            }
+            self.high.shrink();
+            self.normal.shrink();
         }
         if !self.is_over(1, 2) {
             self.full_since = None;
@@ -125,11 +169,18 @@ impl Lanes {
         self.full_since
     }
 
+    /// Messages replaced by later ones since it was last asked, and their bytes.
+    pub(super) fn take_conflated(&mut self) -> (u64, usize) {
+        std::mem::take(&mut self.conflated)
+    }
+
     /// Takes nothing in any more, and forgets what is there.
-    pub(super) fn abandon(&mut self) -> u64 {
-        let messages = self.messages as u64;
+    pub(super) fn abandon(&mut self) -> Abandoned {
+        let (conflated, conflated_bytes) = self.conflated;
+        let bytes = self.high.bytes() + self.normal.bytes() + conflated_bytes;
+        let left = Abandoned { messages: self.messages as u64, conflated, bytes };
         *self = Lanes::default();
-        messages
+        left
     }
 
     fn is_over(&self, numerator: usize, denominator: usize) -> bool {

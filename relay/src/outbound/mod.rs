@@ -6,6 +6,7 @@
 
 mod item;
 mod lanes;
+mod line;
 mod notice;
 mod settlement;
 
@@ -24,7 +25,7 @@ use relay_protocol::server::FlowState;
 use crate::telemetry::outcome::Outcome;
 
 pub use item::{Item, ReplyRight};
-pub use lanes::{Bounds, PushError};
+pub use lanes::{Abandoned, Bounds, PushError};
 pub use notice::{GapNotice, Told};
 pub use settlement::Settlement;
 
@@ -82,6 +83,8 @@ pub struct Taken {
     pub told: Told,
     /// Messages, in order.
     pub items: Vec<Item>,
+    /// Messages that gave way to later ones under their key, and their bytes.
+    pub conflated: (u64, usize),
     /// Subscriptions that could not be put in force, each with the command that wished for it.
     pub unsubscribed: Vec<(u64, Arc<str>)>,
     /// Since when the queue has been full without a break.
@@ -130,7 +133,8 @@ impl Outbound {
     }
 
     /// Puts a message to a topic in line; what does not fit is dropped, and told by a gap once there is room.
-    pub fn push_topic(&self, item: Item, pattern: &Arc<str>) -> Result<(), PushError> {
+    pub fn push_topic(&self, mut item: Item, pattern: &Arc<str>) -> Result<(), PushError> {
+        item.pattern = item.expires_at.map(|_| Arc::clone(pattern));
         let frames = u64::from(item.chunk.frames);
         let mut state = self.state.lock();
         let result = state.lanes.push(item);
@@ -187,6 +191,7 @@ impl Outbound {
         };
         state.control_bytes = 0;
         state.lanes.take(bytes_max, frames_max, &mut taken.items);
+        taken.conflated = state.lanes.take_conflated();
         taken.flow = state.lanes.flow_change();
         taken.full_since = state.lanes.full_since();
         taken
@@ -207,8 +212,8 @@ impl Outbound {
         self.state.lock().control_bytes
     }
 
-    /// Messages that wait; taken out, as nobody will write them.
-    pub fn abandon(&self) -> u64 {
+    /// What nobody will write, taken out.
+    pub fn abandon(&self) -> Abandoned {
         self.state.lock().lanes.abandon()
     }
 

@@ -41,12 +41,12 @@ impl GapNotice {
         }
     }
 
-    /// Messages expired while they waited.
-    pub fn expired(dropped: u64) -> GapNotice {
+    /// Messages expired while they waited: of the topics of a pattern, or to the agent or session.
+    pub fn expired(pattern: Option<Arc<str>>, dropped: u64) -> GapNotice {
         GapNotice {
             reason: GapReason::Expired,
-            direct: true,
-            topics: SmallVec::new(),
+            direct: pattern.is_none(),
+            topics: pattern.into_iter().collect(),
             all_topics: false,
             dropped: Some(dropped),
         }
@@ -131,9 +131,12 @@ fn receipt(outcomes: &[(u64, Outcome)]) -> Receipt<'static> {
             Outcome::Queued => extend(&mut receipt.queued, *id),
             Outcome::Accepted => extend(&mut receipt.accepted, *id),
             Outcome::Unknown => extend(&mut receipt.unknown, *id),
-            Outcome::Failed { reason, retry_after_ms } => {
-                receipt.failed.push(Failed { id: *id, reason: *reason, retry_after_ms: *retry_after_ms });
-            }
+            Outcome::Failed { reason, retry_after_ms, limit } => receipt.failed.push(Failed {
+                id: *id,
+                reason: *reason,
+                retry_after_ms: *retry_after_ms,
+                limit: limit.map(|limit| limit.name().into()),
+            }),
         }
     }
     receipt

@@ -82,14 +82,70 @@ async fn what_does_not_fit_of_a_topic_is_told_as_one_gap() {
     assert_eq!(gaps, [(GapReason::Slow, vec!["b".to_owned(), "a".to_owned()], Some(3), false)]);
 }
 
+fn keyed(text: &'static str, key: &str, lane: Lane) -> Item {
+    Item { key: Some(key.into()), ..item(text, lane) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_one_key_the_newest_waits_in_the_place_of_the_first() {
+    let outbound = queue(4, 1_000);
+    for (text, key) in [("a1", "a"), ("b1", "b"), ("a2", "a"), ("a3", "a")] {
+        outbound.push(keyed(text, key, Lane::Normal)).unwrap();
+    }
+    outbound.push(keyed("a4", "a", Lane::High)).unwrap();
+    outbound.push(item("c", Lane::Normal)).unwrap();
+    assert_eq!(outbound.push(item("d", Lane::Normal)), Err(PushError::Full));
+    outbound.push(keyed("b2", "b", Lane::Normal)).expect("a full queue takes what replaces");
+    let taken = outbound.take(1_000, 2);
+    assert_eq!((texts(&taken), taken.conflated.0), (vec!["a4", "a3"], 3), "lanes have keys of their own");
+    outbound.push(keyed("a5", "a", Lane::Normal)).unwrap();
+    outbound.push(keyed("b3", "b", Lane::Normal)).unwrap();
+    let taken = outbound.take(1_000, 100);
+    assert_eq!((texts(&taken), taken.conflated.0), (vec!["b3", "c", "a5"], 1));
+    outbound.push(keyed("a6", "a", Lane::Normal)).unwrap();
+    outbound.push(keyed("a7", "a", Lane::Normal)).unwrap();
+    let left = outbound.abandon();
+    assert_eq!((left.messages, left.conflated), (1, 1), "what gave way is counted though nothing was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_replaces_keeps_within_the_bytes_and_keys_count() {
+    let outbound = queue(100, 20);
+    outbound.push(keyed("12345", "key", Lane::Normal)).unwrap();
+    outbound.push(item("1234567890", Lane::Normal)).unwrap();
+    assert_eq!(outbound.push(keyed("123456789", "key", Lane::Normal)), Err(PushError::Full));
+    outbound.push(keyed("1234567", "key", Lane::Normal)).unwrap();
+    assert_eq!(
+        texts(&outbound.take(1_000, 100)),
+        ["1234567", "1234567890"],
+        "the refused one changed nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_normal_lane_is_not_starved() {
+    let outbound = queue(1_000, 100_000);
+    for _ in 0..100 {
+        outbound.push(item("h", Lane::High)).unwrap();
+        outbound.push(item("n", Lane::Normal)).unwrap();
+    }
+    // However much is taken at a time, and though more of the high lane keeps coming.
+    let mut order = String::new();
+    for _ in 0..34 {
+        order.push_str(&texts(&outbound.take(1_000, 3)).concat());
+        (0..3).for_each(|_| outbound.push(item("h", Lane::High)).unwrap());
+    }
+    assert_eq!(order, format!("{}n", "h".repeat(16)).repeat(6));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_ended_session_takes_nothing_and_says_what_it_left() {
     let outbound = queue(10, 1_000);
     outbound.push(item("x", Lane::Normal)).unwrap();
     outbound.push(item("y", Lane::High)).unwrap();
-    assert_eq!(outbound.abandon(), 2);
+    assert_eq!(outbound.abandon(), Abandoned { messages: 2, conflated: 0, bytes: 2 });
     assert_eq!(outbound.push(item("z", Lane::Normal)), Err(PushError::Closed));
-    assert_eq!(outbound.abandon(), 0);
+    assert_eq!(outbound.abandon(), Abandoned { messages: 0, conflated: 0, bytes: 0 });
 }
 
 fn receipts(outbound: &Outbound) -> Vec<String> {

@@ -10,12 +10,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fred::clients::{Client, WithOptions};
-use fred::error::Error;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::LuaInterface as _;
 use fred::types::FromValue;
 use fred::util::sha1_hash;
 
 use crate::redis::Link;
+use crate::resilience::{Breaker, Call, Failure};
 
 /// Questions under way at a time. At the 30,000 publishes of 5 KB a second that two busy cores managed it is half of what
 /// a command may take; and what waits inside fred until Redis is found hung (3 s of this) stays far below the bound at
@@ -51,7 +52,17 @@ impl Commands {
 
     /// Leave to ask one question of so many bytes, or as many as are asked after one another.
     pub(crate) fn begin(&self, bytes: usize) -> Result<Question, Refused> {
-        let question = self.begin_beat_of(bytes)?;
+        self.begin_behind(self.link.storing(), bytes)
+    }
+
+    /// Leave to publish so many bytes.
+    pub(crate) fn begin_publish(&self, bytes: usize) -> Result<Question, Refused> {
+        self.begin_behind(self.link.publishing(), bytes)
+    }
+
+    fn begin_behind(&self, breaker: &Arc<Breaker>, bytes: usize) -> Result<Question, Refused> {
+        let call = breaker.call().map_err(|_| Refused)?;
+        let question = self.question(bytes, Some(call))?;
         // Counted before it is compared, and counted out when it is dropped.
         let UnderWay { questions, bytes } = &*self.under_way;
         let full =
@@ -61,16 +72,16 @@ impl Commands {
 
     /// Leave to ask what tells life from death, however much is under way.
     pub(crate) fn begin_beat(&self) -> Result<Question, Refused> {
-        self.begin_beat_of(0)
+        self.question(0, None)
     }
 
-    fn begin_beat_of(&self, bytes: usize) -> Result<Question, Refused> {
+    fn question(&self, bytes: usize, call: Option<Call>) -> Result<Question, Refused> {
         if !self.link.reachable() {
             return Err(Refused);
         }
         self.under_way.questions.fetch_add(1, Ordering::Relaxed);
         self.under_way.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Question { commands: self.clone(), bytes })
+        Ok(Question { commands: self.clone(), bytes, call })
     }
 
     /// The state of the connection.
@@ -92,12 +103,34 @@ impl fmt::Debug for Commands {
 pub(crate) struct Question {
     commands: Commands,
     bytes: usize,
+    call: Option<Call>,
 }
 
 impl Question {
-    /// Redis answered it, which is a sign of life.
-    pub(crate) fn answered(&self) {
-        self.commands.link.hear();
+    /// Hears what became of it: an answer is a sign of life, a failure may open the circuit.
+    pub(crate) fn judge<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        let failure = answer.as_ref().err().and_then(failure);
+        if answer.is_ok() {
+            self.commands.link.hear();
+        }
+        match (&self.call, failure) {
+            (None, _) => {}
+            (Some(call), Some(why)) => call.failed(why),
+            (Some(call), None) => call.succeeded(),
+        }
+        answer
+    }
+}
+
+/// What an error says about Redis itself; nothing if it is the question that was wrong.
+fn failure(error: &Error) -> Option<Failure> {
+    /// What Redis answers when it cannot do now what it could otherwise.
+    const UNABLE: [&str; 8] =
+        ["OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MISCONF"];
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::IO => Some(Failure::Silence),
+        _ if UNABLE.iter().any(|unable| error.details().starts_with(unable)) => Some(Failure::Inability),
+        _ => None,
     }
 }
 
@@ -137,11 +170,11 @@ impl Script {
         arguments: &[&str],
     ) -> Result<R, Error> {
         let hash = self.hash.get_or_init(|| sha1_hash(self.text)).as_str();
-        match question.evalsha(hash, key, arguments.to_vec()).await {
+        question.judge(match question.evalsha(hash, key, arguments.to_vec()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 question.eval(self.text, key, arguments.to_vec()).await
             }
             answer => answer,
-        }
+        })
     }
 }

@@ -13,9 +13,12 @@ use fred::clients::{Client, WithOptions};
 use fred::interfaces::{ClientLike as _, EventInterface as _};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::redis::RedisSettings;
 use crate::redis::options;
+use crate::resilience::{Breaker, Circuit, Health};
 
 /// How often Redis is asked.
 const BEAT: Duration = Duration::from_secs(1);
@@ -34,14 +37,44 @@ pub(crate) struct Link {
     silences: AtomicU32,
     /// Raised each time Redis answers on a connection that is new.
     up: watch::Sender<u64>,
+    /// Before publishing, and before everything that is stored: a Redis without memory still publishes.
+    publishing: Arc<Breaker>,
+    storing: Arc<Breaker>,
+    slow: Duration,
+    /// Whether the last answer took longer than that.
+    is_slow: AtomicBool,
 }
 
 impl Link {
     /// The link of a client whose commands wait for a connection, so that a question asked while it reconnects is
     /// answered on the next one.
-    pub(crate) fn new(client: WithOptions<Client>) -> Link {
-        let (reachable, connects, answers, silences) = Default::default();
-        Link { client, reachable, connects, answers, silences, up: watch::Sender::new(0) }
+    pub(crate) fn new(client: WithOptions<Client>, settings: RedisSettings) -> Link {
+        let (reachable, connects, answers, silences, is_slow) = Default::default();
+        let (up, slow) = (watch::Sender::new(0), settings.slow);
+        let (publishing, storing) = (Breaker::new(settings.breaker), Breaker::new(settings.breaker));
+        Link { client, reachable, connects, answers, silences, up, publishing, storing, slow, is_slow }
+    }
+
+    /// What stands before publishing.
+    pub(crate) fn publishing(&self) -> &Arc<Breaker> {
+        &self.publishing
+    }
+
+    /// What stands before everything else but signs of life.
+    pub(crate) fn storing(&self) -> &Arc<Breaker> {
+        &self.storing
+    }
+
+    /// How Redis does.
+    pub(crate) fn health(&self) -> Health {
+        let circuits = [self.publishing.circuit(), self.storing.circuit()];
+        if !self.reachable() || circuits.contains(&Circuit::Open) {
+            Health::Down
+        } else if circuits.contains(&Circuit::HalfOpen) || self.is_slow.load(Ordering::Relaxed) {
+            Health::Slow
+        } else {
+            Health::Well
+        }
     }
 
     /// Whether Redis answered the last question.
@@ -110,7 +143,9 @@ impl Link {
     async fn ask(&self, pause: Duration) -> bool {
         tokio::time::sleep(pause).await;
         let answers = self.answers.load(Ordering::Relaxed);
+        let asked = Instant::now();
         let answered = self.client.ping::<()>(None).await.is_ok();
+        self.is_slow.store(asked.elapsed() >= self.slow, Ordering::Relaxed);
         // In a flood the question may wait longer than it may take, while others are answered.
         answered || (self.reachable() && self.answers.load(Ordering::Relaxed) != answers)
     }
@@ -118,6 +153,8 @@ impl Link {
     async fn judge(&self, answered: bool) {
         if answered {
             self.silences.store(0, Ordering::Relaxed);
+            self.publishing.sign_of_life();
+            self.storing.sign_of_life();
             let connects = self.connects();
             if !self.reachable.swap(true, Ordering::AcqRel) {
                 tracing::info!("Redis answers");

@@ -10,6 +10,8 @@ mod options;
 pub(crate) mod swallowing_proxy;
 #[cfg(test)]
 pub(crate) mod test_server;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +29,28 @@ pub(crate) use options::COMMAND_TIMEOUT;
 
 use options::Purpose;
 
+use crate::resilience::{BreakerSettings, Health};
+
 /// How long [`Redis::open`] waits for a first answer before it goes on without.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How long a client may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What an operator chose.
+#[derive(Debug, Clone, Copy)]
+pub struct RedisSettings {
+    /// When nothing more is asked.
+    pub breaker: BreakerSettings,
+    /// An answer that takes longer is slow.
+    pub slow: Duration,
+}
+
+impl Default for RedisSettings {
+    fn default() -> RedisSettings {
+        RedisSettings { breaker: BreakerSettings::default(), slow: Duration::from_millis(250) }
+    }
+}
 
 /// A Redis that bus and directory work with.
 #[derive(Debug)]
@@ -47,12 +66,13 @@ impl Redis {
     /// connection is then tried for until `token` ends it.
     pub async fn open(
         url: &str,
+        settings: RedisSettings,
         tracker: TaskTracker,
         token: CancellationToken,
     ) -> Result<Redis, RedisError> {
         let server = options::server(url)?;
         let client = options::client(&server, Purpose::Commands);
-        let link = Arc::new(Link::new(client.with_options(&options::at_most_once())));
+        let link = Arc::new(Link::new(client.with_options(&options::at_most_once()), settings));
         let commands = Commands::new(client.with_options(&options::at_most_once_at_once()), link.clone());
         let watch = link.clone().watch(token.clone());
         tracker.spawn(watch);
@@ -67,6 +87,12 @@ impl Redis {
     /// Whether Redis answers.
     pub fn reachable(&self) -> bool {
         self.commands.link().reachable()
+    }
+
+    /// Tells how it does, whenever asked.
+    pub fn probe(&self) -> impl Fn() -> Health + Send + Sync + 'static {
+        let link = Arc::clone(self.commands.link());
+        move || link.health()
     }
 
     /// How often the connection for commands came back after it was lost.

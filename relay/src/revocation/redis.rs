@@ -114,7 +114,6 @@ impl RevocationStore for RedisRevocations {
             let bytes = written.iter().map(String::len).sum();
             let question = commands.begin(bytes).map_err(|_| StoreError::Away)?;
             let fitted: u64 = ADD.run(&question, KEY, &arguments).await.map_err(|_| StoreError::Away)?;
-            question.answered();
             // Lost, it is read half a second later.
             drop(question.publish::<u64, _, _>(CHANNEL, "").await);
             if fitted == 1 { Ok(()) } else { Err(StoreError::Full) }
@@ -130,7 +129,6 @@ impl RevocationStore for RedisRevocations {
             let (from, limit) = (after.0.to_string(), (PAGE + 1).to_string());
             let read: Result<Vec<String>, _> = READ.run(&question, KEY, &[&from, &limit]).await;
             let read = read.map_err(|_| StoreError::Away)?;
-            question.answered();
             Ok(page(after, &read))
         }
         .boxed()

@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthError, Principal, Rights};
 use crate::bus::conformance::eventually;
-use crate::redis::Redis;
 use crate::redis::test_server::TestServer;
+use crate::redis::{Redis, RedisSettings};
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
 use crate::revocation::{
@@ -39,7 +39,8 @@ fn start(store: Arc<dyn RevocationStore>, stop: CancellationToken, life: Duratio
 
 async fn join(server: &TestServer) -> Instance {
     let stop = CancellationToken::new();
-    let redis = Redis::open(&server.url(), TaskTracker::new(), stop.clone()).await.unwrap();
+    let redis =
+        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), stop.clone()).await.unwrap();
     start(RedisRevocations::join(&redis, LIFE), stop, LIFE)
 }
 
@@ -62,7 +63,14 @@ impl Instance {
 async fn redis_conforms() {
     let server = TestServer::start().await;
     conformance::check(async || {
-        let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+        let redis = Redis::open(
+            &server.url(),
+            RedisSettings::default(),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
         RedisRevocations::join(&redis, LIFE) as Arc<dyn RevocationStore>
     })
     .await;
@@ -74,7 +82,10 @@ async fn redis_conforms() {
 #[tokio::test]
 async fn stores_are_bounded() {
     let server = TestServer::start().await;
-    let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+    let redis =
+        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
+            .await
+            .unwrap();
     conformance::check_bound(RedisRevocations::join(&redis, LIFE)).await;
 }
 

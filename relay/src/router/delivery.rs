@@ -23,6 +23,7 @@ pub(super) const SATURATED_RETRY_MS: u64 = 250;
 pub(super) struct Delivery<'m> {
     pub(super) frames: Frames<'m>,
     pub(super) lane: Lane,
+    pub(super) key: Option<Arc<str>>,
     pub(super) taken_at: Instant,
     pub(super) expires_at: Option<Instant>,
     /// Where the answer to a request goes, and until when it may.
@@ -44,13 +45,22 @@ impl Delivery<'_> {
             let until = self.expires_at.unwrap_or(self.taken_at + REPLY_RIGHT);
             Box::new(ReplyRight { reply_to: reply_to.to_owned(), until })
         });
-        Item { chunk, lane: self.lane, taken_at: self.taken_at, expires_at: self.expires_at, reply_right }
+        Item {
+            chunk,
+            lane: self.lane,
+            key: self.key.clone(),
+            taken_at: self.taken_at,
+            expires_at: self.expires_at,
+            pattern: None,
+            reply_right,
+        }
     }
 
     fn push(&self, outbound: &Arc<Outbound>, chunk: Chunk, turn: &mut Turn) -> Result<(), PushError> {
-        let frames = u64::from(chunk.frames);
+        let (frames, bytes) = (u64::from(chunk.frames), chunk.bytes.len());
         let result = outbound.push(self.item(chunk));
-        turn.touch(outbound, if result.is_ok() { frames } else { 0 });
+        let (frames, bytes) = if result.is_ok() { (frames, bytes) } else { (0, 0) };
+        turn.touch(outbound, frames, bytes);
         result
     }
 
@@ -120,23 +130,32 @@ impl Tenant {
         }
     }
 
-    /// Puts frames in line for every local subscriber of `pattern`; says how many took them, and how many did not.
-    pub(super) fn deliver_topic(&self, pattern: &str, frames: &SharedFrame, item: &Item) -> (u64, u64) {
+    /// Puts frames in line for every local subscriber of `pattern`; says how many were put in line, how many
+    /// bytes that is, and how many did not fit.
+    pub(super) fn deliver_topic(
+        &self,
+        pattern: &str,
+        frames: &SharedFrame,
+        item: &Item,
+    ) -> (u64, usize, u64) {
         let Some((pattern, subscribers)) =
             self.topics.get(pattern).map(|entry| (Arc::clone(entry.key()), Arc::clone(entry.value())))
         else {
-            return (0, 0);
+            return (0, 0, 0);
         };
-        let (mut queued, mut shed) = (0, 0);
+        let (mut queued, mut bytes, mut shed) = (0, 0, 0);
         for outbound in subscribers.0.read().values() {
             let mut item = item.clone();
             item.chunk = frames.get(outbound.encoding()).clone();
-            let count = u64::from(item.chunk.frames);
+            let (count, size) = (u64::from(item.chunk.frames), item.chunk.bytes.len());
             match outbound.push_topic(item, &pattern) {
-                Ok(()) => queued += count,
+                Ok(()) => {
+                    queued += count;
+                    bytes += size;
+                }
                 Err(_) => shed += count,
             }
         }
-        (queued, shed)
+        (queued, bytes, shed)
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use relay_protocol::address::agent_of_session;
-use relay_protocol::client::Lane;
 use relay_protocol::{AddressKind, Chunk, Encoding, ErrorCode, Message, ServerFrame};
 use tokio::time::Instant;
 
@@ -81,7 +80,7 @@ impl Router {
                 None => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
             },
             AddressKind::Topic => {
-                self.to_topic(tenant, name, message.lane, outgoing, settlement);
+                self.to_topic(tenant, message, outgoing, settlement);
                 Routed::Pending
             }
             AddressKind::Group => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
@@ -99,6 +98,7 @@ impl Router {
         turn: &mut Turn,
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
+        let key = conflation_key(message, message.from.as_str());
         let reply_to = message.reply_to.as_ref().map(relay_protocol::Address::as_str);
         // While a route is being resolved, messages that came before may wait for it.
         let settled = tenant.resolving.load(Ordering::Acquire) == 0;
@@ -106,6 +106,7 @@ impl Router {
             let delivery = Delivery {
                 frames: Frames::Unwritten(outgoing.frame),
                 lane: message.lane,
+                key,
                 taken_at: outgoing.taken_at,
                 expires_at: outgoing.expires_at(),
                 reply_to,
@@ -118,6 +119,7 @@ impl Router {
             agent: agent.into(),
             session: session.map(Into::into),
             lane: message.lane,
+            key,
             expires_in_ms: outgoing.expires_in_ms(),
             reply_to: reply_to.map(Into::into),
             encoding: outgoing.encoding,
@@ -137,20 +139,27 @@ impl Router {
     fn to_topic(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
-        name: &str,
-        lane: Lane,
+        message: &Message<'_>,
         outgoing: &Outgoing<'_>,
         settlement: impl FnOnce() -> Settlement,
     ) {
         let frame = Chunk::of(outgoing.frame, outgoing.encoding).bytes;
+        let key = conflation_key(message, message.to.as_str());
         let topic = Topic {
             tenant: &*tenant.name,
-            name,
-            lane,
+            name: message.to.name(),
+            lane: message.lane,
+            key: key.as_deref(),
             expires_in_ms: outgoing.expires_in_ms(),
             encoding: outgoing.encoding,
             frame,
         };
         self.publish(tenant, &topic, settlement());
     }
+}
+
+/// The key of a message, if it has one, together with whose it is: among messages to an agent or session its sender's, so that
+/// nobody replaces what another sent; of a topic's all publishers'. At most 199 bytes.
+fn conflation_key(message: &Message<'_>, owner: &str) -> Option<Arc<str>> {
+    message.key.as_ref().map(|key| format!("{owner} {key}").into())
 }

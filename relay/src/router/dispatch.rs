@@ -139,6 +139,7 @@ impl Router {
         let delivery = Delivery {
             frames: Frames::Written(&shared),
             lane: direct.lane,
+            key: direct.key.map(Into::into),
             taken_at: now,
             expires_at: expiry(direct.expires_in_ms, now),
             reply_to: direct.reply_to,
@@ -194,6 +195,8 @@ impl Router {
         };
         let joins = run.encoding == Some(item.encoding)
             && run.lane == Some(item.lane)
+            && run.key.is_none()
+            && item.key.is_none()
             && run.expires_in_ms == 0
             && item.expires_in_ms == 0;
         if !joins {
@@ -203,6 +206,7 @@ impl Router {
                 pattern: pattern.into(),
                 encoding: Some(item.encoding),
                 lane: Some(item.lane),
+                key: item.key.map(Into::into),
                 expires_in_ms: item.expires_in_ms,
                 chunks: Vec::new(),
             };
@@ -211,8 +215,15 @@ impl Router {
     }
 
     fn flush_topics(&self, run: &mut TopicRun, now: Instant) {
-        let TopicRun { tenant, pattern, encoding: Some(encoding), lane: Some(lane), expires_in_ms, chunks } =
-            std::mem::take(run)
+        let TopicRun {
+            tenant,
+            pattern,
+            encoding: Some(encoding),
+            lane: Some(lane),
+            key,
+            expires_in_ms,
+            chunks,
+        } = std::mem::take(run)
         else {
             return;
         };
@@ -225,9 +236,11 @@ impl Router {
             };
             let mut item = Item::new(joined.clone(), now);
             item.lane = lane;
+            item.key.clone_from(&key);
             item.expires_at = expiry(expires_in_ms, now);
-            let (queued, shed) = tenant.deliver_topic(&pattern, &SharedFrame::new(encoding, joined), &item);
-            self.metrics.deliveries_queued.increment(queued);
+            let (queued, bytes, shed) =
+                tenant.deliver_topic(&pattern, &SharedFrame::new(encoding, joined), &item);
+            self.metrics.queue_deliveries(queued, bytes);
             if shed > 0 {
                 self.metrics.shed_delivery(Shed::QueueFull, shed);
             }
@@ -269,6 +282,8 @@ struct TopicRun {
     pattern: Box<str>,
     encoding: Option<Encoding>,
     lane: Option<Lane>,
+    /// With one, the only message.
+    key: Option<Arc<str>>,
     expires_in_ms: u32,
     chunks: Vec<Chunk>,
 }

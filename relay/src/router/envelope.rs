@@ -39,6 +39,8 @@ pub(super) struct Direct<T> {
     pub(super) expires_in_ms: u32,
     /// Where an answer goes, if the message is a request.
     pub(super) reply_to: Option<T>,
+    /// Under which only the newest waits, and whose key it is.
+    pub(super) key: Option<T>,
     pub(super) encoding: Encoding,
     pub(super) frame: Bytes,
 }
@@ -66,6 +68,7 @@ pub(super) struct Topic<T> {
     pub(super) tenant: T,
     pub(super) name: T,
     pub(super) lane: Lane,
+    pub(super) key: Option<T>,
     pub(super) expires_in_ms: u32,
     pub(super) encoding: Encoding,
     pub(super) frame: Bytes,
@@ -90,6 +93,7 @@ pub(super) fn append_direct<T: AsRef<str>>(batch: &mut Vec<u8>, seq: u64, direct
             short(h, direct.agent.as_ref());
             short(h, direct.session.as_ref().map_or("", AsRef::as_ref));
             short(h, direct.reply_to.as_ref().map_or("", AsRef::as_ref));
+            short(h, direct.key.as_ref().map_or("", AsRef::as_ref));
         });
         batch.extend_from_slice(&direct.frame);
     });
@@ -103,6 +107,7 @@ pub(super) fn append_topic<T: AsRef<str>>(batch: &mut Vec<u8>, topic: &Topic<T>)
             h.extend_from_slice(&topic.expires_in_ms.to_be_bytes());
             short(h, topic.tenant.as_ref());
             short(h, topic.name.as_ref());
+            short(h, topic.key.as_ref().map_or("", AsRef::as_ref));
         });
         batch.extend_from_slice(&topic.frame);
     });
@@ -160,7 +165,7 @@ fn header(batch: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
     batch[at..at + 2].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Names are at most 152 bytes, a session address 159.
+/// Names are at most 152 bytes, a session address 159, a key with its owner 199.
 fn short(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     out.extend_from_slice(&text.as_bytes()[..text.len().min(usize::from(u8::MAX))]);
@@ -202,17 +207,20 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
             let (tenant, agent) = (h.short()?, h.short()?);
             let (session, reply_to) = (present(h.short()?), present(h.short()?));
-            let body = sound(encoding, body)?;
+            // An earlier release ends its header here.
+            let key = h.short().and_then(present);
+            let frame = sound(encoding, body)?;
             Some(Item::Direct(
                 seq,
-                Direct { tenant, agent, session, lane, expires_in_ms, reply_to, encoding, frame: body },
+                Direct { tenant, agent, session, lane, expires_in_ms, reply_to, key, encoding, frame },
             ))
         }
         TOPIC => {
             let (encoding, lane, expires_in_ms) = (encoding(h.u8()?)?, lane(h.u8()?)?, h.u32()?);
             let (tenant, name) = (h.short()?, h.short()?);
-            let body = sound(encoding, body)?;
-            Some(Item::Topic(Topic { tenant, name, lane, expires_in_ms, encoding, frame: body }))
+            let key = h.short().and_then(present);
+            let frame = sound(encoding, body)?;
+            Some(Item::Topic(Topic { tenant, name, lane, key, expires_in_ms, encoding, frame }))
         }
         ACK => {
             let (from, upto) = (h.u64()?, h.u64()?);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use relay_protocol::{Chunk, Encoding};
 
 use crate::auth::TokenKey;
 use crate::directory::OwnEntry;
@@ -130,6 +131,17 @@ impl Router {
             for agent in &tenant.agents {
                 for member in &agent.members {
                     member.outbound.close(signal());
+                }
+            }
+        }
+    }
+
+    /// Puts a control frame in line for every session here.
+    pub fn tell_all(&self, chunk: impl Fn(Encoding) -> Chunk) {
+        for tenant in &self.tenants {
+            for agent in &tenant.agents {
+                for member in &agent.members {
+                    member.outbound.push_control(chunk(member.outbound.encoding()));
                 }
             }
         }

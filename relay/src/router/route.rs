@@ -316,6 +316,7 @@ impl Router {
         let delivery = Delivery {
             frames: Frames::Written(&shared),
             lane: direct.lane,
+            key: direct.key.clone(),
             taken_at,
             expires_at,
             reply_to: direct.reply_to.as_deref(),

@@ -16,12 +16,14 @@ const WAKES_MAX: usize = 64;
 pub struct Turn {
     touched: SmallVec<[Arc<Outbound>; 4]>,
     queued: u64,
+    queued_bytes: usize,
 }
 
 impl Turn {
-    /// Something was pushed, or did not fit.
-    pub(super) fn touch(&mut self, outbound: &Arc<Outbound>, queued: u64) {
+    /// So many messages and bytes were pushed, or none as they did not fit.
+    pub(super) fn touch(&mut self, outbound: &Arc<Outbound>, queued: u64, bytes: usize) {
         self.queued += queued;
+        self.queued_bytes += bytes;
         if self.touched.iter().any(|known| Arc::ptr_eq(known, outbound)) {
             return;
         }
@@ -34,7 +36,8 @@ impl Turn {
     /// The turn is over: everybody concerned learns of it.
     pub fn end(&mut self, metrics: &Metrics) {
         if self.queued > 0 {
-            metrics.deliveries_queued.increment(std::mem::take(&mut self.queued));
+            metrics
+                .queue_deliveries(std::mem::take(&mut self.queued), std::mem::take(&mut self.queued_bytes));
         }
         self.wake();
     }

@@ -2,14 +2,18 @@
 
 mod accept;
 mod admission;
+mod client_address;
 mod console;
 mod headers;
 mod health;
 mod listen;
+mod memory;
 mod origin;
 mod prefixed;
+mod pressure;
 mod rejection;
 mod route;
+mod trace;
 mod upgrade;
 
 use std::net::SocketAddr;
@@ -18,7 +22,9 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Minter;
+use crate::config::proxies::TrustedProxies;
 use crate::lifecycle::Phase;
+use crate::resilience::Dependencies;
 use crate::router::Router;
 use crate::session::SessionContext;
 use crate::telemetry::metrics::Metrics;
@@ -27,6 +33,7 @@ pub use accept::{AcceptSettings, accept};
 pub use admission::{Admission, AdmissionBounds};
 pub use listen::listen;
 pub use origin::Origins;
+pub use pressure::Pressure;
 pub use route::{metrics_routes, routes};
 
 /// What every request needs.
@@ -38,12 +45,16 @@ pub struct ServerState {
     pub admission: Arc<Admission>,
     /// Which pages may connect.
     pub origins: Origins,
+    /// Hops that are believed about the client's address.
+    pub trusted_proxies: Option<TrustedProxies>,
     /// Where the instance is in its life.
     pub phase: Arc<Phase>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// For health.
     pub router: Arc<Router>,
+    /// For health.
+    pub dependencies: Dependencies,
     /// Carries the tasks of sessions.
     pub tracker: TaskTracker,
     /// Makes tokens for the console, in development mode.

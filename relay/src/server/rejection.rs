@@ -16,6 +16,8 @@ pub(super) enum Rejection {
     OriginForbidden,
     /// No room.
     Overload,
+    /// The source address has as many as it may.
+    ConnectionLimit,
     /// The instance leaves.
     Drain,
     /// Not for addresses from outside.
@@ -49,6 +51,9 @@ impl Rejection {
             Rejection::Overload => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overload", "no room for another connection")
             }
+            Rejection::ConnectionLimit => {
+                (StatusCode::TOO_MANY_REQUESTS, "connection_limit", "too many connections from this address")
+            }
             Rejection::Drain => (StatusCode::SERVICE_UNAVAILABLE, "drain", "this instance leaves"),
             Rejection::LoopbackOnly => (
                 StatusCode::FORBIDDEN,
@@ -64,7 +69,7 @@ impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let (status, code, message) = self.parts();
         let mut response = (status, Json(Body { code, message })).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
         }
         response

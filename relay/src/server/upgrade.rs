@@ -17,12 +17,16 @@ use relay_protocol::{Encoding, limit};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::Instrument as _;
 
 use crate::lifecycle::Life;
-use crate::server::ServerState;
+use crate::limits::AddressPlace;
 use crate::server::admission::ConnectionPermit;
+use crate::server::client_address::client_address;
 use crate::server::prefixed::Prefixed;
 use crate::server::rejection::Rejection;
+use crate::server::trace;
+use crate::server::{Peer, ServerState};
 use crate::session::{Upgraded, serve};
 use crate::telemetry::metrics::Refused;
 
@@ -53,20 +57,35 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
         state.metrics.refuse(Refused::Subprotocol);
         return Err(Rejection::VersionUnsupported);
     };
-    let unauthenticated = state.admission.unauthenticated().ok_or(Rejection::Overload)?;
+    let unauthenticated = state.admission.upgrade().ok_or(Rejection::Overload)?;
+    let place = place(state, request)?;
+    let headers = request.headers();
     let accept = derive_accept_key(key.as_bytes());
     let token = offer.token.or_else(|| bearer(headers));
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Rejection::NotAnUpgrade)?;
     let permit = request.extensions_mut().remove::<Arc<ConnectionPermit>>();
-    let context = Arc::clone(&state.context);
-    state.tracker.spawn(async move {
+    let (context, span) = (Arc::clone(&state.context), trace::span(request.headers()));
+    let connection = async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         // Frames that came with the request's head are not lost: what hyper has read already goes before the socket.
         let Some(socket) = raw_socket(upgraded) else { return };
-        serve(context, Upgraded { socket, encoding, token, unauthenticated, since: Instant::now() }).await;
+        serve(context, Upgraded { socket, encoding, token, place, unauthenticated, since: Instant::now() })
+            .await;
         drop(permit);
-    });
+    };
+    state.tracker.spawn(connection.instrument(span));
     Ok(switching(&accept, encoding))
+}
+
+/// A place among the connections of the client's address.
+fn place(state: &ServerState, request: &Request) -> Result<AddressPlace, Rejection> {
+    // The accept loop tells the peer of each request.
+    let Peer(peer) = request.extensions().get().ok_or(Rejection::NotAnUpgrade)?;
+    let client = client_address(peer.ip(), request.headers(), state.trusted_proxies.as_ref());
+    state.context.limits.address(client).map_err(|_| {
+        state.metrics.refuse(Refused::Address);
+        Rejection::ConnectionLimit
+    })
 }
 
 /// The key of a request that is an upgrade in every respect.

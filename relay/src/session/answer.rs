@@ -21,8 +21,15 @@ pub(super) fn limited(id: Option<u64>, limited: &Limited) -> ServerFrame<'static
         code: ErrorCode::RateLimited,
         message: "over a rate".into(),
         retry_after_ms: Some(retry_after_ms(limited)),
-        limit: Some(limited.limit.into()),
+        limit: Some(limited.limit.name().into()),
     }
+}
+
+/// A refusal by a limit of number.
+pub(super) fn exceeded(id: u64, limit: &'static str) -> ServerFrame<'static> {
+    let message = format!("over {limit}").into();
+    let (id, code) = (Some(id), ErrorCode::LimitExceeded);
+    ServerFrame::Error { id, code, message, retry_after_ms: None, limit: Some(limit.into()) }
 }
 
 /// When to come back after a rate was met; never at once.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use relay_protocol::CloseCode;
 use relay_protocol::server::Limits;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +14,10 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
+use crate::limits::AddressPlace;
+use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
+use crate::resilience::Standing;
 use crate::router::Router;
 use crate::telemetry::metrics::Metrics;
 
@@ -24,10 +28,14 @@ pub struct SessionContext {
     pub router: Arc<Router>,
     /// Tells who presents a token.
     pub authenticator: Arc<dyn Authenticator>,
+    /// What an agent, a source address and a tenant may do over all connections.
+    pub limits: Arc<SharedLimits>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Carries the tasks of subscriptions.
     pub tracker: TaskTracker,
+    /// How far the relay is from normal.
+    pub standing: watch::Receiver<Standing>,
     /// Cancelled when the instance leaves.
     pub drain: CancellationToken,
     /// What an operator chose.
@@ -110,6 +118,8 @@ pub struct Upgraded<S, P> {
     pub encoding: relay_protocol::Encoding,
     /// The token, if it came with the upgrade.
     pub token: Option<String>,
+    /// Its place among those of its source address.
+    pub place: AddressPlace,
     /// Held while no token has been shown.
     pub unauthenticated: P,
     /// When the upgrade was done.

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::auth::AuthError;
 use crate::auth::Principal;
 use crate::directory::OwnEntry;
-use crate::limits::ConnectionLimits;
+use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
+use crate::resilience::Standing;
 use crate::router::{Registration, Turn};
 use crate::session::Over;
 use crate::session::Session;
@@ -25,6 +26,7 @@ use crate::session::renewal::refused;
 use crate::session::replies::ReplyRights;
 use crate::session::subscriptions::Subscriptions;
 use crate::session::transport::{End, Frames, Inbound, Socket, Transport};
+use crate::telemetry::limit::Limit;
 
 /// What a `hello` says.
 struct Hello {
@@ -59,7 +61,12 @@ pub(super) async fn open<S: Socket, P>(
     };
     drop(upgraded.unauthenticated);
     transport.allow();
-    let session = admit(context, transport, principal, hello.id).await?;
+    let limits = SessionLimits::enter(&context.limits, upgraded.place, principal.tenant(), principal.agent());
+    let limits = match limits {
+        Ok(limits) => limits,
+        Err(limit) => return Err((transport, over(limit))),
+    };
+    let session = admit(context, transport, principal, limits, hello.id).await?;
     context.metrics.handshake_seconds.record(upgraded.since.elapsed().as_secs_f64());
     Ok((session, frames))
 }
@@ -108,6 +115,7 @@ async fn admit<S: Socket>(
     context: &Arc<SessionContext>,
     mut transport: Transport<S>,
     principal: Principal,
+    limits: SessionLimits,
     hello_id: u64,
 ) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
     let bits: [u8; 16] = rand::random();
@@ -138,20 +146,22 @@ async fn admit<S: Socket>(
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
     }
+    let standing = context.standing.borrow().clone();
+    let degraded = (standing != Standing::NORMAL).then(|| Chunk::of(&standing.frame(), transport.encoding()));
     Ok(Box::new(Session {
         context: Arc::clone(context),
         outbound,
         registration,
         agent,
         address,
-        limits: ConnectionLimits::new(&settings.limits),
+        limits,
         subscriptions: Subscriptions::default(),
         replies: ReplyRights::default(),
         pulse: Pulse::new(settings, left, Instant::now()),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
         strikes: 0,
-        answers: Vec::<Chunk>::new(),
+        answers: degraded.into_iter().collect(),
         told: Told::default(),
         needs_flush: true,
         moment: Moment::now(),
@@ -161,6 +171,15 @@ async fn admit<S: Socket>(
         principal,
         transport,
     }))
+}
+
+/// Too many connections of its agent, or of its tenant.
+fn over(limit: Limit) -> Over {
+    let code = match limit {
+        Limit::TenantConnections => CloseCode::Quota,
+        _ => CloseCode::ConnectionLimit,
+    };
+    close(code, limit.name())
 }
 
 fn welcome<'a>(

@@ -9,7 +9,7 @@ use relay_protocol::{Chunk, ClientFrame, CloseCode, ErrorCode, FrameError, Serve
 use smallvec::SmallVec;
 
 use crate::outbound::{CloseSignal, GapNotice};
-use crate::session::answer::{limited, refusal};
+use crate::session::answer::{exceeded, limited, refusal};
 use crate::session::moment::Moment;
 use crate::session::send::Arrival;
 use crate::session::transport::{Frames, Socket};
@@ -126,13 +126,11 @@ impl<S: Socket> Session<S> {
         let known = self.subscriptions.contains(topic);
         if !known && self.subscriptions.len() >= self.context.settings.limits.subscriptions {
             self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&ServerFrame::Error {
-                id: Some(id),
-                code: ErrorCode::LimitExceeded,
-                message: "too many subscriptions".into(),
-                retry_after_ms: None,
-                limit: Some("subscriptions".into()),
-            });
+            return self.answer(&exceeded(id, "subscriptions"));
+        }
+        if !known && let Err(limit) = self.limits.subscribe() {
+            self.context.metrics.command_error(ErrorCode::LimitExceeded);
+            return self.answer(&exceeded(id, limit.name()));
         }
         let pattern: Arc<str> = topic.into();
         let change = self.subscriptions.wish(&pattern);
@@ -167,6 +165,10 @@ impl<S: Socket> Session<S> {
     }
 
     pub(super) fn unsubscribe(&mut self, topic: &str) {
+        if !self.subscriptions.contains(topic) {
+            return;
+        }
+        self.limits.unsubscribe();
         let change = self.subscriptions.forget(topic);
         for pattern in &change.begin {
             // Already wished for and answered; a loss while the bus is away is told by its gap.

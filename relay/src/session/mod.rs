@@ -26,7 +26,7 @@ use relay_protocol::{Address, Chunk};
 use tokio::time::Sleep;
 
 use crate::auth::Principal;
-use crate::limits::ConnectionLimits;
+use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::router::{Registration, Turn};
 
@@ -50,7 +50,7 @@ struct Session<S> {
     principal: Principal,
     agent: Address<'static>,
     address: Address<'static>,
-    limits: ConnectionLimits,
+    limits: SessionLimits,
     subscriptions: Subscriptions,
     replies: ReplyRights,
     pulse: Pulse,

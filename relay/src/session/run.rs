@@ -180,7 +180,10 @@ impl<S: Socket> Session<S> {
             registration.unsubscribe(pattern);
         }
         drop(registration);
-        metrics.drop_delivery(Drop::SessionEnded, outbound.abandon());
+        let left = outbound.abandon();
+        metrics.drop_delivery(Drop::SessionEnded, left.messages);
+        metrics.drop_delivery(Drop::Conflated, left.conflated);
+        metrics.dequeue_bytes(left.bytes);
         end(transport, &over, &metrics).await;
     }
 

@@ -68,9 +68,6 @@ impl<S: Socket> Session<S> {
         if send.qos == Qos::AtLeastOnce {
             return Some((ErrorCode::Unsupported, "qos 1"));
         }
-        if send.key.is_some() {
-            return Some((ErrorCode::Unsupported, "key"));
-        }
         if send.to.kind() == AddressKind::Group {
             return Some((ErrorCode::Unsupported, "group addresses"));
         }
@@ -80,7 +77,7 @@ impl<S: Socket> Session<S> {
     /// Why the message is not taken.
     fn unwelcome(&mut self, send: &Send<'_>, limited: Option<Limited>, now: Instant) -> Option<Outcome> {
         if let Some(limited) = limited {
-            return Some(Outcome::failed_for(ErrorCode::RateLimited, retry_after_ms(&limited)));
+            return Some(Outcome::limited(limited.limit, retry_after_ms(&limited)));
         }
         if send.payload.len() > self.context.settings.limits.payload_bytes {
             return Some(Outcome::failed(ErrorCode::TooLarge));

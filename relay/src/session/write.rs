@@ -63,12 +63,14 @@ impl<S: Socket> Session<S> {
         }
         let mut chunks: SmallVec<[Chunk; 16]> = self.answers.drain(..).collect();
         chunks.extend(taken.control);
+        let (conflated, conflated_bytes) = taken.conflated;
+        if conflated > 0 {
+            self.context.metrics.dequeue_bytes(conflated_bytes);
+            self.context.metrics.drop_delivery(Drop::Conflated, conflated);
+        }
         let mut told = taken.told;
         told.append(&mut self.told);
-        let expired = self.gather(taken.items, now, &mut chunks);
-        if expired > 0 {
-            told.push_gap(GapNotice::expired(expired));
-        }
+        self.gather(taken.items, now, &mut chunks, &mut told);
         self.tell(told, &mut chunks);
         if let Some((state, messages, bytes)) = taken.flow {
             let (queued_messages, queued_bytes) = (messages as u64, bytes as u64);
@@ -81,14 +83,22 @@ impl<S: Socket> Session<S> {
         Ok(())
     }
 
-    /// Adds the messages that are still worth something; says how many are not.
-    fn gather(&mut self, items: Vec<Item>, now: Instant, chunks: &mut SmallVec<[Chunk; 16]>) -> u64 {
-        let (mut written, mut expired) = (0, 0);
+    /// Adds the messages that are still worth something, and tells of those that are not.
+    fn gather(
+        &mut self,
+        items: Vec<Item>,
+        now: Instant,
+        chunks: &mut SmallVec<[Chunk; 16]>,
+        told: &mut Told,
+    ) {
+        let (mut written, mut expired, mut bytes) = (0, 0, 0);
         let mut oldest = None;
         for item in items {
             let frames = u64::from(item.chunk.frames);
+            bytes += item.chunk.bytes.len();
             if item.expires_at.is_some_and(|at| at <= now) {
                 expired += frames;
+                told.push_gap(GapNotice::expired(item.pattern, frames));
                 continue;
             }
             written += frames;
@@ -99,6 +109,9 @@ impl<S: Socket> Session<S> {
             chunks.push(item.chunk);
         }
         let metrics = &self.context.metrics;
+        if bytes > 0 {
+            metrics.dequeue_bytes(bytes);
+        }
         if let Some(oldest) = oldest {
             metrics.deliveries_written.increment(written);
             metrics.delivery_seconds.record((now - oldest).as_secs_f64());
@@ -106,7 +119,6 @@ impl<S: Socket> Session<S> {
         if expired > 0 {
             metrics.drop_delivery(Drop::Expired, expired);
         }
-        expired
     }
 
     fn tell(&self, told: Told, chunks: &mut SmallVec<[Chunk; 16]>) {

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal as _;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -16,7 +18,7 @@ pub fn start(config: &TelemetryConfig) {
         LogFormat::Text => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // A second start, as in a test, leaves the first in force.
     let _ = if json {
@@ -24,4 +26,14 @@ pub fn start(config: &TelemetryConfig) {
     } else {
         registry.with(lines.with_target(false)).try_init()
     };
+}
+
+/// What of our own writes to the log: the library, the program, and the audit of administrative acts.
+const OWN: [&str; 3] = ["relay", "agent_relay", "audit"];
+
+/// Libraries write whole frames, tokens and payloads included, at their lower levels: of them only what is at least an
+/// information is let through, whatever the filter says.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let origin = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO || OWN.contains(&origin)
 }

@@ -4,7 +4,7 @@
 //!
 //! * `relay_sends_total` = the sum of `relay_send_outcomes_total` + `relay_sends_in_flight`.
 //! * `relay_deliveries_queued_total` = `relay_deliveries_written_total` + the sum of `relay_deliveries_dropped_total` +
-//!   what waits in the queues, which is nothing once no session is left.
+//!   what waits in the queues, which is nothing once no session is left, nor in `relay_queued_bytes`.
 //!
 //! Label values are fixed words of the code, never input.
 
@@ -18,7 +18,10 @@ use metrics_exporter_prometheus::{
 };
 use relay_protocol::{CloseCode, ErrorCode};
 
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
+
+pub use crate::telemetry::reason::{Drop, Refused, Shed};
 
 /// Buckets of every duration. 0.5 and 1 stand in them, as alerts ask for just those.
 const SECONDS: &[f64] =
@@ -26,39 +29,6 @@ const SECONDS: &[f64] =
 
 /// Buckets of calls of the HTTP API. 1 and 3 stand in them, as alerts ask for just those.
 const API_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
-
-/// Why a message that was put in line was not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drop {
-    /// It expired in line.
-    Expired,
-    /// The session ended before its turn.
-    SessionEnded,
-}
-
-/// Why a message of a topic was not put in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shed {
-    /// The queue of the subscriber was full.
-    QueueFull,
-    /// It expired on the way.
-    Expired,
-}
-
-/// Why a connection was not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// No permit was left.
-    Connections,
-    /// Too many connections without a token yet.
-    Unauthenticated,
-    /// This instance leaves.
-    Draining,
-    /// The page's origin is not allowed.
-    Origin,
-    /// No subprotocol of ours was offered.
-    Subprotocol,
-}
 
 macro_rules! metrics {
     ($($(#[doc = $help:literal])* $field:ident: $kind:ident = $name:literal $({ $($key:literal = $value:expr),+ })?;)+) => {
@@ -69,6 +39,8 @@ macro_rules! metrics {
             outcomes: Outcomes,
             closes: Vec<Counter>,
             command_errors: Vec<Counter>,
+            limited: Vec<Counter>,
+            limited_dry: Vec<Counter>,
             handle: PrometheusHandle,
             recorder: Arc<PrometheusRecorder>,
         }
@@ -92,6 +64,8 @@ macro_rules! metrics {
                             .map(|code| metrics::counter!("relay_closes_total", "code" => code.name())).collect(),
                         command_errors: ErrorCode::ALL.iter()
                             .map(|code| metrics::counter!("relay_command_errors_total", "code" => code.name())).collect(),
+                        limited: limited("enforced"),
+                        limited_dry: limited("dry_run"),
                         handle,
                         recorder,
                     })
@@ -126,8 +100,42 @@ metrics! {
     refused_origin: Counter = "relay_connections_refused_total" { "reason" = "origin" };
     /// Connections refused before the upgrade.
     refused_subprotocol: Counter = "relay_connections_refused_total" { "reason" = "subprotocol" };
+    /// Connections refused before the upgrade.
+    refused_address: Counter = "relay_connections_refused_total" { "reason" = "address" };
+    /// Connections refused before the upgrade.
+    refused_memory: Counter = "relay_connections_refused_total" { "reason" = "memory" };
+    /// Connections refused before the upgrade.
+    refused_delay: Counter = "relay_connections_refused_total" { "reason" = "delay" };
+    /// Connections refused before the upgrade.
+    refused_rate: Counter = "relay_connections_refused_total" { "reason" = "rate" };
+    /// Whether connections are refused to spare memory (1) or not (0).
+    shedding_memory: Gauge = "relay_shedding" { "reason" = "memory" };
+    /// Whether connections are refused as the processor does not keep up (1) or not (0).
+    shedding_delay: Gauge = "relay_shedding" { "reason" = "delay" };
+    /// Share of the memory budget in use, 1 being all.
+    memory_share: Gauge = "relay_memory_share";
+    /// How late a timer was at best in the last second: what a task waits for its turn.
+    loop_delay: Gauge = "relay_loop_delay_seconds";
+    /// Keys of limits that are held: agents, source addresses, tenants.
+    limit_keys: Gauge = "relay_limit_keys";
+    /// Keys of limits that found no room and share one with others.
+    limit_keys_shared: Counter = "relay_limit_keys_shared_total";
+    /// Slices of quotas that were leased.
+    quota_leases: Counter = "relay_quota_leases_total" { "from" = "fleet" };
+    /// Slices of quotas that an instance gave itself while Redis was away.
+    quota_leases_local: Counter = "relay_quota_leases_total" { "from" = "local_share" };
     /// From the upgrade to `welcome`.
     handshake_seconds: Histogram = "relay_handshake_seconds";
+    /// Degradation level: 0 normal, 1 something is slow, 2 something is down, 3 several things are, 4 emergency.
+    level: Gauge = "relay_degradation_level";
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_redis: Gauge = "relay_dependency_health" { "dependency" = "redis" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_subscriptions: Gauge = "relay_dependency_health" { "dependency" = "subscriptions" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_key_servers: Gauge = "relay_dependency_health" { "dependency" = "key_servers" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_instance: Gauge = "relay_dependency_health" { "dependency" = "instance" };
     /// Client frames understood.
     frames_received: Counter = "relay_frames_received_total";
     /// WebSocket messages received.
@@ -144,10 +152,14 @@ metrics! {
     sends_in_flight: Gauge = "relay_sends_in_flight";
     /// Messages put in line for a session.
     deliveries_queued: Counter = "relay_deliveries_queued_total";
+    /// Bytes of messages that wait for sockets.
+    queued_bytes: Gauge = "relay_queued_bytes";
     /// Messages written to a socket.
     deliveries_written: Counter = "relay_deliveries_written_total";
     /// Messages in line that were not written.
     dropped_expired: Counter = "relay_deliveries_dropped_total" { "reason" = "expired" };
+    /// Messages in line that were not written.
+    dropped_conflated: Counter = "relay_deliveries_dropped_total" { "reason" = "conflated" };
     /// Messages in line that were not written.
     dropped_session_ended: Counter = "relay_deliveries_dropped_total" { "reason" = "session_ended" };
     /// Messages of topics not put in line, told by a gap.
@@ -206,6 +218,17 @@ metrics! {
     api_overload: Counter = "relay_api_overload_total";
     /// Whether this instance drains.
     draining: Gauge = "relay_draining";
+}
+
+/// Counters of what limits refused, one for each.
+fn limited(mode: &'static str) -> Vec<Counter> {
+    describe_counter!(
+        "relay_limited_total",
+        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions."
+    );
+    let limited =
+        |limit: &Limit| metrics::counter!("relay_limited_total", "limit" => limit.name(), "mode" => mode);
+    Limit::ALL.iter().map(limited).collect()
 }
 
 /// Counters of outcomes, one for each.
@@ -275,15 +298,43 @@ impl Metrics {
         });
     }
 
+    /// Counts what a limit refuses, or in a dry run would.
+    pub fn limited(&self, limit: Limit, dry_run: bool) {
+        let counters = if dry_run { &self.limited_dry } else { &self.limited };
+        counters[position(Limit::ALL, &limit)].increment(1);
+    }
+
     /// Counts the end of a connection.
     pub fn close(&self, code: CloseCode) {
         self.closes[position(CloseCode::ALL, &code)].increment(1);
+    }
+
+    /// How something the relay leans on does.
+    pub fn dependency(&self, name: &str) -> &Gauge {
+        match name {
+            "redis" => &self.dependency_redis,
+            "subscriptions" => &self.dependency_subscriptions,
+            "key_servers" => &self.dependency_key_servers,
+            _ => &self.dependency_instance,
+        }
+    }
+
+    /// Counts messages put in line, and their bytes.
+    pub fn queue_deliveries(&self, count: u64, bytes: usize) {
+        self.deliveries_queued.increment(count);
+        self.queued_bytes.increment(bytes_of(bytes));
+    }
+
+    /// So many bytes of messages left their lines, written or not.
+    pub fn dequeue_bytes(&self, bytes: usize) {
+        self.queued_bytes.decrement(bytes_of(bytes));
     }
 
     /// Counts a message in line that was not written.
     pub fn drop_delivery(&self, why: Drop, count: u64) {
         match why {
             Drop::Expired => self.dropped_expired.increment(count),
+            Drop::Conflated => self.dropped_conflated.increment(count),
             Drop::SessionEnded => self.dropped_session_ended.increment(count),
         }
     }
@@ -304,6 +355,10 @@ impl Metrics {
             Refused::Draining => self.refused_draining.increment(1),
             Refused::Origin => self.refused_origin.increment(1),
             Refused::Subprotocol => self.refused_subprotocol.increment(1),
+            Refused::Address => self.refused_address.increment(1),
+            Refused::Memory => self.refused_memory.increment(1),
+            Refused::Delay => self.refused_delay.increment(1),
+            Refused::Rate => self.refused_rate.increment(1),
         }
     }
 
@@ -321,6 +376,11 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn bytes_of(bytes: usize) -> f64 {
+    bytes as f64
 }
 
 fn position<T: PartialEq>(all: &[T], one: &T) -> usize {

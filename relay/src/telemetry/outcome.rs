@@ -3,6 +3,8 @@
 use relay_protocol::ErrorCode;
 use relay_protocol::client::ReceiptMode;
 
+use crate::telemetry::limit::Limit;
+
 /// How a send ended (PROTOCOL.md §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -16,6 +18,8 @@ pub enum Outcome {
         reason: ErrorCode,
         /// When to try again.
         retry_after_ms: Option<u64>,
+        /// The limit that was met, where one was.
+        limit: Option<Limit>,
     },
     /// It may have arrived or may still arrive.
     Unknown,
@@ -24,12 +28,18 @@ pub enum Outcome {
 impl Outcome {
     /// A failure without advice.
     pub const fn failed(reason: ErrorCode) -> Outcome {
-        Outcome::Failed { reason, retry_after_ms: None }
+        Outcome::Failed { reason, retry_after_ms: None, limit: None }
     }
 
     /// A failure that may pass.
     pub const fn failed_for(reason: ErrorCode, retry_after_ms: u64) -> Outcome {
-        Outcome::Failed { reason, retry_after_ms: Some(retry_after_ms) }
+        Outcome::Failed { reason, retry_after_ms: Some(retry_after_ms), limit: None }
+    }
+
+    /// A failure by a rate.
+    pub const fn limited(limit: Limit, retry_after_ms: u64) -> Outcome {
+        let reason = ErrorCode::RateLimited;
+        Outcome::Failed { reason, retry_after_ms: Some(retry_after_ms), limit: Some(limit) }
     }
 
     /// Whether a client that asked for `mode` is told.

@@ -95,7 +95,6 @@ impl TenantStore for RedisTenants {
             let question = commands.begin(0).map_err(|_| TenantError::Away)?;
             let arguments = [&*tenant, &written(standing), LIFE_MS, LIFTED_US, &TENANTS_MAX.to_string()];
             let fitted: u64 = PUT.run(&question, KEY, &arguments).await.map_err(|_| TenantError::Away)?;
-            question.answered();
             if fitted == 1 { Ok(()) } else { Err(TenantError::Full) }
         }
         .boxed()
@@ -109,7 +108,6 @@ impl TenantStore for RedisTenants {
             let known = version.to_string();
             let read: Result<Vec<String>, _> = READ.run(&question, KEY, &[&known, LIFE_MS]).await;
             let read = read.map_err(|_| TenantError::Away)?;
-            question.answered();
             let Some((told, fields)) = read.split_first() else { return Err(TenantError::Away) };
             if *told == known {
                 return Ok(None);
@@ -134,7 +132,14 @@ mod tests {
     #[tokio::test]
     async fn redis_conforms() {
         let server = TestServer::start().await;
-        let redis = Redis::open(&server.url(), TaskTracker::new(), CancellationToken::new()).await.unwrap();
+        let redis = Redis::open(
+            &server.url(),
+            crate::redis::RedisSettings::default(),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
         conformance::check(async || RedisTenants::join(&redis) as Arc<dyn TenantStore>).await;
         assert_ne!(server.say("PTTL r1:tenants").await, ":-1\r\n", "no key without an expiry");
     }

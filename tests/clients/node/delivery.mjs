@@ -50,6 +50,7 @@ function direct(relay, sender, receiver) {
       correlation_id: "c-1",
       deadline_ms: 30_000,
       lane: "high",
+      key: "state:1",
       headers: { content_type: "text/plain", enc: 'x"\\\n\u0001é😀' },
     };
     for (const payload of PAYLOADS) {
@@ -59,7 +60,7 @@ function direct(relay, sender, receiver) {
         assert.deepEqual(got.payload, payload);
         assert.deepEqual([got.from, got.session, got.to], [a.address, a.session, b.address]);
         assert.ok(Math.abs(got.ts - Date.now()) < 60_000);
-        for (const key of ["mid", "reply_to", "correlation_id", "lane", "headers"]) {
+        for (const key of ["mid", "reply_to", "correlation_id", "lane", "key", "headers"]) {
           assert.deepEqual(got[key], extra[key], key);
         }
         assert.equal("deadline_ms" in got, "deadline_ms" in extra);

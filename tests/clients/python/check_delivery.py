@@ -58,6 +58,7 @@ async def direct(relay, sender, receiver):
         "correlation_id": "c-1",
         "deadline_ms": 30_000,
         "lane": "high",
+        "key": "state:1",
         "headers": {"content_type": "text/plain", "enc": 'x"\\\n\u0001é😀'},
     }
     for payload in PAYLOADS.values():
@@ -67,7 +68,7 @@ async def direct(relay, sender, receiver):
             assert got["payload"] == payload, got
             assert (got["from"], got["session"], got["to"]) == (a.address, a.session, b.address), got
             assert abs(got["ts"] - time.time() * 1000) < 60_000, got
-            for key in ("mid", "reply_to", "correlation_id", "lane", "headers"):
+            for key in ("mid", "reply_to", "correlation_id", "lane", "key", "headers"):
                 assert got.get(key) == extra.get(key), (key, got)
             assert ("deadline_ms" in got) == bool(extra) and got.get("deadline_ms", 0) <= 30_000, got
             assert await a.outcome(identifier) == "queued"

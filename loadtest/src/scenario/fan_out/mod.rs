@@ -29,6 +29,7 @@ use crate::trial::{Place, Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "fan-out",
     about: "--publishers publish to a topic that all --agents subscribe to",
+    arguments: "",
     floor: None,
     run,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use relay_protocol::{Address, ServerFrame};
 
-use crate::agent::Outbox;
+use crate::agent::{Ended, Outbox};
 use crate::checker::Books;
 use crate::scenario::fan_out::track::Track;
 use crate::scenario::owed::Owed;
@@ -87,7 +87,7 @@ impl Role for Party {
         publishing.owed.next_ns()
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         if let (Task::Listen { seat: Some(seat), tracks }, Some(_)) = (&self.task, &ended) {
             tracks.values().for_each(|track| track.left(*seat));
         }

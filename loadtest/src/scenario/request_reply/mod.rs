@@ -27,6 +27,7 @@ use crate::trial::{Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "request-reply",
     about: "the first of each pair asks the second, with correlation ids, reply addresses and deadlines",
+    arguments: "",
     floor: Some(FloorKind::Echo),
     run,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use relay_protocol::{Address, ServerFrame};
 
-use crate::agent::Outbox;
+use crate::agent::{Ended, Outbox};
 use crate::checker::Books;
 use crate::scenario::owed::Owed;
 use crate::scenario::request_reply::rounds::{Pending, Rounds};
@@ -128,7 +128,7 @@ impl Role for Party {
         [asking.owed.next_ns(), asking.pending.next_ns()].into_iter().flatten().min()
     }
 
-    fn finish(self, ended: Option<String>) -> Books {
+    fn finish(self, ended: Option<Ended>) -> Books {
         if let Some(asking) = &self.asking {
             self.rounds.lock().unanswered += asking.pending.waiting();
         }

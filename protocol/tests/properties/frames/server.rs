@@ -33,6 +33,7 @@ pub(crate) fn server() -> impl Strategy<Value = ServerFrame<'static>> {
         ),
         1 => (gap_reason(), any::<bool>(), vec(text(), 0..4), of(number()))
             .prop_map(|(reason, direct, topics, dropped)| ServerFrame::Gap { reason, direct, topics, dropped }),
+        1 => (number(), vec(text(), 0..4)).prop_map(|(level, reduced)| ServerFrame::Degraded { level, reduced }),
         1 => (position(), number(), text()).prop_map(|(first, to, reason)| ServerFrame::Skip { first, to, reason }),
         1 => (position(), any::<bool>(), of(text()))
             .prop_map(|(position, recovered, reason)| ServerFrame::Resume { position, recovered, reason }),
@@ -135,11 +136,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
 
 fn receipt() -> impl Strategy<Value = Receipt<'static>> {
     let ranges = || vec(any::<(u64, u64)>(), 0..3);
-    let failed = (id(), code(), of(any::<u64>())).prop_map(|(id, reason, retry_after_ms)| Failed {
-        id,
-        reason,
-        retry_after_ms,
-    });
+    let failed = (id(), code(), of(any::<u64>()), of(text()))
+        .prop_map(|(id, reason, retry_after_ms, limit)| Failed { id, reason, retry_after_ms, limit });
     (ranges(), ranges(), ranges(), ranges(), vec(failed, 0..3), vec((id(), text(), point()), 0..3)).prop_map(
         |(queued, accepted, delivered, unknown, failed, positions)| Receipt {
             queued,

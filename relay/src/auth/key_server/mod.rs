@@ -12,7 +12,7 @@ mod tests;
 mod unknown;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::keyset::{Fingerprint, VerifyingKey};
+use crate::resilience::Health;
 use crate::telemetry::metrics::Metrics;
 
 pub use client::KeyServerError;
@@ -36,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// An outage of minutes is found over within one more.
 const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// Failures in a row after which it counts as down: some seven seconds of them.
+const FAILURES_DOWN: u32 = 3;
 
 /// What an operator chose for a key server.
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct KeyServer {
     wanted: Notify,
     /// Questions begun.
     begun: AtomicU64,
+    /// Questions in a row that were not answered well.
+    failures: AtomicU32,
     /// The number of the last question that was answered well.
     answered: watch::Sender<u64>,
     /// Raised when a key is withdrawn.
@@ -100,6 +106,7 @@ impl KeyServer {
             unknown: UnknownNames::default(),
             wanted: Notify::new(),
             begun: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
             answered: watch::Sender::new(0),
             withdrawals: watch::Sender::new(0),
             metrics,
@@ -109,6 +116,15 @@ impl KeyServer {
     /// Changes each time keys are withdrawn: what they signed is good no longer.
     pub fn withdrawals(&self) -> watch::Receiver<u64> {
         self.withdrawals.subscribe()
+    }
+
+    /// How it does: its keys stay good for a while, so that a failure or two is nothing to act on.
+    pub fn health(&self) -> Health {
+        match self.failures.load(Ordering::Relaxed) {
+            0 => Health::Well,
+            1..FAILURES_DOWN => Health::Slow,
+            _ => Health::Down,
+        }
     }
 
     /// Waits for the first answer, or for as long as a session would.
@@ -191,6 +207,7 @@ impl KeyServer {
                     self.fail(error, failures)
                 }
             };
+            self.failures.store(failures, Ordering::Relaxed);
             due = Instant::now() + pause;
         }
     }

@@ -14,16 +14,12 @@ pub(super) fn publish(
     channel: &Channel,
     batch: Bytes,
 ) -> BoxFuture<'static, Result<u64, PublishError>> {
-    let Ok(question) = commands.begin(batch.len()) else {
+    let Ok(question) = commands.begin_publish(batch.len()) else {
         return future::ready(Err(PublishError::NotSent)).boxed();
     };
     let name = channel.name().to_owned();
-    async move {
-        let receivers = question.publish(name, batch).await.map_err(|error| meaning(&error))?;
-        question.answered();
-        Ok(receivers)
-    }
-    .boxed()
+    async move { question.judge(question.publish(name, batch).await).map_err(|error| meaning(&error)) }
+        .boxed()
 }
 
 /// Whether a publish that failed may have been carried out all the same. Seven of seven that timed out were, when it was

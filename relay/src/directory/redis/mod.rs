@@ -111,7 +111,8 @@ impl Inner {
         agent: &str,
     ) -> Result<Vec<Entry>, DirectoryError> {
         let key = entries::key(tenant, agent);
-        let told: Vec<(String, String)> = question.hgetall(key.as_str()).await.map_err(|_| DirectoryError)?;
+        let told: Vec<(String, String)> =
+            question.judge(question.hgetall(key.as_str()).await).map_err(|_| DirectoryError)?;
         Ok(self.living(question, &key, entries::entries(&told)).await)
     }
 

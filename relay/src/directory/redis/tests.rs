@@ -11,12 +11,14 @@ use crate::bus::conformance::eventually;
 use crate::directory::DirectoryError;
 use crate::directory::conformance::{self, Instance, own};
 use crate::directory::redis::RedisDirectory;
-use crate::redis::Redis;
 use crate::redis::test_server::TestServer;
+use crate::redis::{Redis, RedisSettings};
 
 async fn join(server: &TestServer) -> Instance {
     let token = CancellationToken::new();
-    let redis = Redis::open(&server.url(), TaskTracker::new(), token.clone()).await.unwrap();
+    let redis = Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), token.clone())
+        .await
+        .unwrap();
     let id = InstanceId::random();
     let directory = RedisDirectory::join(&redis, &id).await;
     let crash = Box::new(move |_| token.cancel());

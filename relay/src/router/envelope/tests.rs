@@ -20,6 +20,7 @@ fn direct(
         lane: Lane::High,
         expires_in_ms: 1_500,
         reply_to,
+        key: session.map(|_| "agent/al k"),
         encoding: Encoding::Msgpack,
         frame: Bytes::copy_from_slice(frame),
     }
@@ -31,6 +32,7 @@ fn topic(frame: &[u8]) -> Topic<&'static str> {
         tenant: "acme",
         name: "a.b",
         lane: Lane::Normal,
+        key: Some("topic/a.b k"),
         expires_in_ms: 0,
         encoding: Encoding::Json,
         frame,

@@ -26,6 +26,7 @@ async fn a_report_is_carried_out_before_the_next_may_go_on() {
         lane: Lane::Normal,
         expires_in_ms: 0,
         reply_to: None,
+        key: None,
         encoding: Encoding::Json,
         frame: "{}".into(),
     };

@@ -25,6 +25,67 @@ async fn sends_without_an_outcome_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_what_waits_under_a_key_only_the_newest_comes() {
+    let rig = Rig::new(&[]).await;
+    let (mut alice, mut eve) = (rig.join("acme/alice").await, rig.join("acme/eve").await);
+    // Its socket takes little, so most of what is sent to it waits.
+    let mut bob = rig.dial_through(64).await;
+    bob.hello("acme/bob").await;
+    let large = "x".repeat(40_000);
+    for _ in 0..3 {
+        alice.command(&format!(r#""type":"send","to":"agent/bob","payload":"{large}""#)).await;
+    }
+    let send = |client: &str, number: usize| {
+        format!(
+            r#""type":"send","to":"agent/bob","key":"state","payload":"{client}{number}","receipt":"all""#
+        )
+    };
+    for number in 0..50 {
+        alice.command(&send("alice", number)).await;
+        assert!(alice.hear_kind("receipt").await["queued"].is_array());
+    }
+    eve.command(&send("eve", 0)).await;
+    assert!(eve.hear_kind("receipt").await["queued"].is_array());
+    let mut came = Vec::new();
+    while came.last().is_none_or(|payload| payload != "eve0") {
+        let heard = bob.hear().await;
+        let frames = heard.as_array().cloned().unwrap_or(vec![heard]);
+        came.extend(frames.into_iter().filter_map(|frame| Some(frame["payload"].as_str()?.to_owned())));
+    }
+    assert!(came.len() < 10, "{came:?}");
+    assert_eq!(came[came.len() - 2], "alice49", "nobody replaces what another sent: {came:?}");
+    let page = rig.context.metrics.render();
+    let conflated = format!(r#"relay_deliveries_dropped_total{{reason="conflated"}} {}"#, 54 - came.len());
+    assert!(page.contains(&conflated), "{conflated}: {page}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_in_line_is_told_by_what_it_was_sent_to() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let large = "x".repeat(40_000);
+    for (to, direct, topics) in
+        [("topic/news.today", false, json!(["news.*"])), ("agent/bob", true, json!([]))]
+    {
+        let mut bob = rig.dial_through(64).await;
+        bob.hello("acme/bob").await;
+        bob.command(r#""type":"subscribe","topic":"news.*""#).await;
+        bob.hear_kind("ok").await;
+        for fields in
+            [format!(r#""to":"agent/bob","payload":"{large}""#), format!(r#""to":"{to}","ttl_ms":50"#)]
+        {
+            alice.command(&format!(r#""type":"send",{fields},"receipt":"all""#)).await;
+            alice.hear_kind("receipt").await;
+        }
+        tokio::time::advance(std::time::Duration::from_millis(60)).await;
+        let gap = bob.hear_kind("gap").await;
+        assert_eq!((&gap["reason"], &gap["dropped"]), (&json!("expired"), &json!(1)), "{gap}");
+        assert_eq!((&gap["direct"], &gap["topics"]), (&json!(direct), &topics), "{gap}");
+        drop(bob);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_latest_sixty_four_requests_may_be_answered() {
     let rig = Rig::new(&[]).await;
     let mut asker = rig.join("acme/asker").await;

@@ -54,7 +54,6 @@ async fn what_is_not_offered_is_refused_by_name() {
     let mut client = rig.join("acme/bob").await;
     for (fields, what) in [
         (r#""type":"send","to":"agent/bob","qos":1,"mid":"m""#, "qos 1"),
-        (r#""type":"send","to":"agent/bob","key":"k""#, "key"),
         (r#""type":"send","to":"group/workers""#, "group addresses"),
         (r#""type":"subscribe","topic":"a","qos":1"#, "qos 1"),
     ] {

@@ -3,5 +3,6 @@
 mod bounds;
 mod clocks;
 mod commands;
+mod degraded;
 mod identity;
 mod rig;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use relay_protocol::Encoding;
 use serde_json::Value;
 use tokio::io::DuplexStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,6 +22,9 @@ use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
+use crate::quota::memory::MemoryQuota;
+use crate::resilience::Standing;
 use crate::router::{Concerned, Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Upgraded, serve};
 use crate::telemetry::metrics::Metrics;
@@ -78,6 +82,8 @@ pub(super) struct Rig {
     pub(super) context: Arc<SessionContext>,
     table: Arc<Table>,
     lifecycle: Lifecycle,
+    /// How far the relay is from normal.
+    pub(super) standing: watch::Sender<Standing>,
 }
 
 /// A client's end of a session.
@@ -104,16 +110,22 @@ impl Rig {
         let tracker = lifecycle.services.clone();
         let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
+        let quotas = Arc::new(MemoryQuota::default());
+        let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
+        tracker.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
         let table = Arc::new(Table::default());
+        let standing = watch::Sender::new(Standing::NORMAL);
         let context = Arc::new(SessionContext {
             router,
+            limits,
             authenticator: Arc::clone(&table) as Arc<dyn Authenticator>,
             metrics,
             tracker,
+            standing: standing.subscribe(),
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(&config),
         });
-        Rig { context, table, lifecycle }
+        Rig { context, table, lifecycle, standing }
     }
 
     /// From now on the tokens of this agent are good no longer.
@@ -143,6 +155,7 @@ impl Rig {
             socket: far,
             encoding: Encoding::Json,
             token: None,
+            place: self.context.limits.address(std::net::Ipv4Addr::LOCALHOST.into()).unwrap(),
             unauthenticated: (),
             since: Instant::now(),
         };

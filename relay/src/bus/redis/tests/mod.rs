@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::bus::conformance::{self, Instance, PATIENCE};
 use crate::bus::redis::{BusCounters, RedisBus};
 use crate::bus::{BusEvent, Channel, Gap, InstanceId, PublishError};
-use crate::redis::Redis;
 use crate::redis::test_server::TestServer;
+use crate::redis::{Redis, RedisSettings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_conforms() {
@@ -34,7 +34,9 @@ struct Tasks {
 
 impl Tasks {
     async fn join(&self, url: &str, events_max: usize) -> (Instance, Arc<BusCounters>) {
-        let redis = Redis::open(url, self.tracker.clone(), self.token.clone()).await.unwrap();
+        let redis = Redis::open(url, RedisSettings::default(), self.tracker.clone(), self.token.clone())
+            .await
+            .unwrap();
         let (bus, events) = RedisBus::connect(&redis, &InstanceId::random(), events_max).await;
         let counters = bus.counters().clone();
         (Instance { bus, events }, counters)
