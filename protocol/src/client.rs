@@ -47,6 +47,20 @@ pub enum ClientFrame<'a> {
         /// Topic pattern.
         topic: Text<'a>,
     },
+    /// Messages to a group from now on, one member each.
+    Join {
+        /// Command id.
+        id: u64,
+        /// Group.
+        group: Text<'a>,
+    },
+    /// No more of them.
+    Leave {
+        /// Command id.
+        id: u64,
+        /// Group.
+        group: Text<'a>,
+    },
     /// Asks for a `pong`.
     Ping {
         /// Command id.

@@ -8,7 +8,7 @@ use crate::limit;
 use crate::payload::Payload;
 use crate::strict::Map;
 use crate::text::Text;
-use crate::topic::is_pattern;
+use crate::topic::{is_pattern, is_topic};
 use crate::wire::{WireClient, WirePayload, WirePosition, WireResume};
 
 type Refusal<'a> = (ErrorCode, Text<'a>);
@@ -52,6 +52,8 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientF
         "unsubscribe" => {
             Ok(ClientFrame::Unsubscribe { id: command_id(wire.id)?, topic: pattern(wire.topic)? })
         }
+        "join" => Ok(ClientFrame::Join { id: command_id(wire.id)?, group: group(wire.group)? }),
+        "leave" => Ok(ClientFrame::Leave { id: command_id(wire.id)?, group: group(wire.group)? }),
         "hello" => hello(wire),
         "auth" => Ok(ClientFrame::Auth { id: command_id(wire.id)?, token: token(wire.token)? }),
         "bye" => Ok(ClientFrame::Bye),
@@ -132,6 +134,12 @@ fn address<'a>(text: Text<'a>, field: &'static str) -> Result<Address<'a>, Refus
 fn pattern(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
     let text = required(text, "topic")?;
     if is_pattern(&text) { Ok(text) } else { Err((ErrorCode::InvalidAddress, "topic".into())) }
+}
+
+/// A group is named like a topic.
+fn group(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
+    let text = required(text, "group")?;
+    if is_topic(&text) { Ok(text) } else { Err((ErrorCode::InvalidAddress, "group".into())) }
 }
 
 fn token(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {

@@ -188,7 +188,8 @@ flat! {
     WireClient {
         token: Text<'a>, client: Text<'a>, resume: Map<WireResume<'a>>, to: Text<'a>, payload_b64: Text<'a>,
         receipt: Text<'a>, mid: Text<'a>, reply_to: Text<'a>, correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>,
-        headers: WireHeaders<'a>, topic: Text<'a>, from: Map<WirePoint<'a>>, stream: Text<'a>, epoch: Text<'a>,
+        headers: WireHeaders<'a>, topic: Text<'a>, group: Text<'a>, from: Map<WirePoint<'a>>, stream: Text<'a>,
+        epoch: Text<'a>,
         ;
         id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, rewind: Map<WireRewind>, seq: u64, messages: u64,
         bytes: u64,

@@ -55,6 +55,10 @@ impl ClientFrame<'_> {
                 w.uint_field("id", *id);
                 w.text_field("topic", topic);
             }
+            ClientFrame::Join { id, group } | ClientFrame::Leave { id, group } => {
+                w.uint_field("id", *id);
+                w.text_field("group", group);
+            }
             ClientFrame::Ping { id } => w.uint_field("id", *id),
             ClientFrame::Pong | ClientFrame::Bye => {}
             ClientFrame::Ack(position) => write_position(w, position),
@@ -74,6 +78,8 @@ impl ClientFrame<'_> {
             ClientFrame::Send(_) => "send",
             ClientFrame::Subscribe { .. } => "subscribe",
             ClientFrame::Unsubscribe { .. } => "unsubscribe",
+            ClientFrame::Join { .. } => "join",
+            ClientFrame::Leave { .. } => "leave",
             ClientFrame::Ping { .. } => "ping",
             ClientFrame::Pong => "pong",
             ClientFrame::Ack(_) => "ack",

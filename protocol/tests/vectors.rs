@@ -131,7 +131,20 @@ fn assert_covered(described: &[Value], types: &[&str]) {
 #[test]
 fn client_frames_are_read_and_written_as_the_vectors_say() {
     let described = check(&client_vectors(), read_client);
-    let types = ["hello", "auth", "send", "subscribe", "unsubscribe", "ping", "pong", "ack", "credit", "bye"];
+    let types = [
+        "hello",
+        "auth",
+        "send",
+        "subscribe",
+        "unsubscribe",
+        "join",
+        "leave",
+        "ping",
+        "pong",
+        "ack",
+        "credit",
+        "bye",
+    ];
     assert_covered(&described, &types);
 }
 

@@ -71,6 +71,9 @@ struct TokenArgs {
     /// Address it may send to, like `agent/*`; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     send: Vec<String>,
+    /// Pattern of groups it may join; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    join: Vec<String>,
     /// May administrate its tenant.
     #[arg(long)]
     admin: bool,
@@ -157,6 +160,7 @@ fn token(args: &TokenArgs) -> anyhow::Result<String> {
             publish: args.publish.clone(),
             subscribe: args.subscribe.clone(),
             send: args.send.clone(),
+            join: args.join.clone(),
             admin: args.admin,
         },
     };

@@ -23,6 +23,8 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
         ClientFrame::Unsubscribe { id, topic } => {
             json!({ "type": "unsubscribe", "id": id, "topic": &**topic })
         }
+        ClientFrame::Join { id, group } => json!({ "type": "join", "id": id, "group": &**group }),
+        ClientFrame::Leave { id, group } => json!({ "type": "leave", "id": id, "group": &**group }),
         ClientFrame::Ping { id } => json!({ "type": "ping", "id": id }),
         ClientFrame::Pong => json!({ "type": "pong" }),
         ClientFrame::Ack(at) => {

@@ -54,14 +54,17 @@ pub(super) struct KeyRights {
     /// Addresses it may send to; a trailing `*` stands for any rest.
     #[schema(max_items = 256)]
     send: Vec<String>,
+    /// Patterns of the groups it may join.
+    #[schema(max_items = 256)]
+    join: Vec<String>,
     /// Whether it may act on others of its tenant.
     admin: bool,
 }
 
 impl From<KeyRights> for RightsClaim {
     fn from(rights: KeyRights) -> RightsClaim {
-        let KeyRights { publish, subscribe, send, admin } = rights;
-        RightsClaim { publish, subscribe, send, admin }
+        let KeyRights { publish, subscribe, send, join, admin } = rights;
+        RightsClaim { publish, subscribe, send, join, admin }
     }
 }
 
@@ -85,12 +88,12 @@ pub(super) struct Key {
 
 impl From<ApiKey> for Key {
     fn from(key: ApiKey) -> Key {
-        let RightsClaim { publish, subscribe, send, admin } = key.rights;
+        let RightsClaim { publish, subscribe, send, join, admin } = key.rights;
         Key {
             id: key.id.to_string(),
             agent: key.agent,
             label: key.label,
-            rights: KeyRights { publish, subscribe, send, admin },
+            rights: KeyRights { publish, subscribe, send, join, admin },
             created_at_s: key.created_at_s,
             expires_at_s: key.expires_at_s,
             last_used_at_s: key.last_used_at_s,

@@ -23,6 +23,8 @@ pub struct RightsClaim {
     pub subscribe: Vec<String>,
     /// Addresses it may send to; a trailing `*` stands for any rest.
     pub send: Vec<String>,
+    /// Patterns of the groups it may join.
+    pub join: Vec<String>,
     /// Whether it may act on others of its tenant.
     pub admin: bool,
 }
@@ -48,6 +50,7 @@ impl RightsClaim {
             publish: patterns("publish")?,
             subscribe: patterns("subscribe")?,
             send: patterns("send")?,
+            join: patterns("join")?,
             admin,
         })
     }
@@ -67,6 +70,7 @@ impl RightsClaim {
             publish: every(&["*"]),
             subscribe: every(&["*"]),
             send: every(&["agent/*", "session/*", "group/*"]),
+            join: every(&["*"]),
             admin: false,
         }
     }
@@ -104,6 +108,7 @@ pub struct Rights {
     agents: Grants,
     sessions: Grants,
     groups: Grants,
+    joins: Grants,
     admin: bool,
 }
 
@@ -112,6 +117,7 @@ impl Rights {
     pub fn new(claim: &RightsClaim) -> Result<Rights, InvalidRight> {
         check("publish", &claim.publish, topic::is_pattern)?;
         check("subscribe", &claim.subscribe, topic::is_pattern)?;
+        check("join", &claim.join, topic::is_pattern)?;
         check("send", &claim.send, is_send_pattern)?;
         let send = |kind: AddressKind| {
             claim.send.iter().filter_map(move |address| address.strip_prefix(kind.prefix()))
@@ -122,6 +128,7 @@ impl Rights {
             agents: Grants::new(send(AddressKind::Agent)),
             sessions: Grants::new(send(AddressKind::Session)),
             groups: Grants::new(send(AddressKind::Group)),
+            joins: Grants::new(claim.join.iter().map(String::as_str)),
             admin: claim.admin,
         })
     }
@@ -134,6 +141,11 @@ impl Rights {
     /// Whether it may subscribe to a pattern: some granted pattern must match all that this one does.
     pub fn may_subscribe(&self, pattern: &str) -> bool {
         self.subscribe.cover(pattern)
+    }
+
+    /// Whether it may become a member of a group.
+    pub fn may_join(&self, group: &str) -> bool {
+        self.joins.allow(group)
     }
 
     /// Whether it may send to an address. For a topic that is whether it may publish to it. The right to reach an agent

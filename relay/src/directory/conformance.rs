@@ -65,6 +65,7 @@ pub async fn check(join: impl AsyncFn() -> Instance) {
     entries_die_with_their_instance(&join).await;
     agents_are_listed_page_by_page(&join).await;
     an_agent_without_sessions_is_not_listed(&join).await;
+    members_of_a_group_are_found_and_it_is_no_agent(&join).await;
     nobody_misses_a_held_wildcard(&join).await;
     a_released_wildcard_is_forgotten(&join).await;
 }
@@ -202,6 +203,25 @@ async fn an_agent_without_sessions_is_not_listed(join: &impl AsyncFn() -> Instan
     (b.crash)(b.directory);
     let left = [(Arc::from("b"), vec![a.entry(&stays)])];
     eventually("the agents of the dead are gone", async || list(&a, "unlist", 2).await == left).await;
+}
+
+async fn members_of_a_group_are_found_and_it_is_no_agent(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let (agent, here) = (own("group", "x", "x~1", 1), own("group", "group/x", "x~1", 1));
+    let there = own("group", "group/x", "y~1", 1);
+    a.register(agent.clone()).await;
+    a.register(here.clone()).await;
+    assert_eq!(b.register(there.clone()).await, std::slice::from_ref(&a.id));
+    for instance in [&a, &b] {
+        assert_eq!(instance.find("group", "group/x").await, [a.entry(&here), b.entry(&there)]);
+        assert_eq!(list(instance, "group", 10).await, [(Arc::from("x"), vec![a.entry(&agent)])]);
+    }
+    a.directory.unregister(here).await.unwrap();
+    assert_eq!(b.find("group", "group/x").await, [b.entry(&there)]);
+    assert_eq!(a.find("group", "x").await, [a.entry(&agent)], "of the same session as an agent");
+    (b.crash)(b.directory);
+    eventually("the members of the dead are gone", async || a.find("group", "group/x").await.is_empty())
+        .await;
 }
 
 async fn nobody_misses_a_held_wildcard(join: &impl AsyncFn() -> Instance) {

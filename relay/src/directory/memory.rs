@@ -8,7 +8,7 @@ use futures_util::future::{self, BoxFuture, FutureExt as _};
 use parking_lot::RwLock;
 
 use crate::bus::InstanceId;
-use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry};
+use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry, is_listed};
 
 /// What the directories of one process share.
 #[derive(Debug, Default)]
@@ -105,7 +105,10 @@ impl Directory for MemoryDirectory {
         let tenants = self.hub.tenants.read();
         let mut page = AgentPage::default();
         if let Some(tenant) = tenants.get(tenant) {
-            let later = tenant.agents.iter().filter(|(name, _)| after.is_none_or(|after| &***name > after));
+            let later = tenant
+                .agents
+                .iter()
+                .filter(|(name, _)| is_listed(name) && after.is_none_or(|after| &***name > after));
             page.agents = later.map(|(name, entries)| (name.clone(), entries.clone())).collect();
         }
         page.agents.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

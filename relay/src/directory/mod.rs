@@ -26,10 +26,10 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     /// Deletes a session of this instance.
     fn unregister(&self, entry: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>>;
 
-    /// Every living session of an agent, on whatever instance.
+    /// Every living session of an agent, or member of a group, on whatever instance.
     fn lookup(&self, tenant: &str, agent: &str) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>>;
 
-    /// The agents of a tenant that have sessions, in the order of their names as bytes: those after a name, so many names
+    /// The agents of a tenant that have sessions, groups not among them, in the order of their names as bytes: those after a name, so many names
     /// looked at. An agent that comes or goes meanwhile may be among them or not.
     fn agents(
         &self,
@@ -58,12 +58,17 @@ pub type SharedDirectory = Arc<dyn Directory>;
 pub struct OwnEntry {
     /// Tenant.
     pub tenant: Arc<str>,
-    /// Agent.
+    /// Agent, or the address of a group of which the session is a member.
     pub agent: Arc<str>,
     /// Session, by its whole name.
     pub session: Arc<str>,
     /// Which connect of the session.
     pub generation: u64,
+}
+
+/// Whether it is an agent's name and no group's address, in which a `/` stands.
+fn is_listed(agent: &str) -> bool {
+    !agent.contains('/')
 }
 
 /// A session on some instance.

@@ -6,8 +6,10 @@ use relay_protocol::Chunk;
 use relay_protocol::client::Lane;
 use tokio::time::Instant;
 
+use crate::outbound::Settlement;
+
 /// What waits in a queue.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Item {
     /// Frames in the encoding of the recipient, shared with the other recipients.
     pub chunk: Chunk,
@@ -23,6 +25,18 @@ pub struct Item {
     pub pattern: Option<Arc<str>>,
     /// The address whose owner asked to be answered there, if the message is a request.
     pub reply_right: Option<Box<ReplyRight>>,
+    /// The work of a group that it is.
+    pub job: Option<Box<Job>>,
+}
+
+/// A message of a group. It has no outcome before it is written, so that a member that ends leaves no work behind of which
+/// nobody knows.
+#[derive(Debug)]
+pub struct Job {
+    /// The address of the group.
+    pub group: Arc<str>,
+    /// The duty to say what became of it.
+    pub settlement: Settlement,
 }
 
 /// Receiving a request gives the right to reply to it.
@@ -45,6 +59,21 @@ impl Item {
             expires_at: None,
             pattern: None,
             reply_right: None,
+            job: None,
+        }
+    }
+
+    /// The same for another recipient of a topic.
+    pub fn for_subscriber(&self, chunk: Chunk) -> Item {
+        Item {
+            chunk,
+            lane: self.lane,
+            key: self.key.clone(),
+            taken_at: self.taken_at,
+            expires_at: self.expires_at,
+            pattern: None,
+            reply_right: None,
+            job: None,
         }
     }
 

@@ -5,7 +5,7 @@ use relay_protocol::server::FlowState;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::outbound::item::Item;
+use crate::outbound::item::{Item, Job};
 use crate::outbound::line::Line;
 
 /// What may wait, the message being added included.
@@ -30,7 +30,7 @@ pub enum PushError {
 }
 
 /// What a session leaves behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Abandoned {
     /// Messages that nobody will write.
     pub messages: u64,
@@ -38,6 +38,8 @@ pub struct Abandoned {
     pub conflated: u64,
     /// The bytes of both.
     pub bytes: usize,
+    /// Those of the messages that are work of a group, for other members.
+    pub jobs: Vec<Item>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +96,28 @@ impl Lanes {
             Lane::Normal => self.normal.push(item),
         }
         Ok(())
+    }
+
+    /// Puts work of a group at the end of its lane.
+    pub(super) fn push_job(&mut self, item: Item, job: Job) -> Result<(), (PushError, Job)> {
+        debug_assert!(item.key.is_none(), "work does not replace work");
+        let lane = item.lane;
+        if let Err(error) = self.push(item) {
+            return Err((error, job));
+        }
+        match lane {
+            Lane::High => self.high.give_job(job),
+            Lane::Normal => self.normal.give_job(job),
+        }
+        Ok(())
+    }
+
+    /// Messages of an average size that would still fit.
+    pub(super) fn room(&self) -> u64 {
+        let Some(bounds) = self.bounds else { return 0 };
+        let average = self.bytes.checked_div(self.messages).unwrap_or(1).max(1);
+        let bytes = bounds.bytes.saturating_sub(self.bytes) / average;
+        bounds.messages.saturating_sub(self.messages).min(bytes) as u64
     }
 
     fn line(&self, lane: Lane) -> &Line {
@@ -178,9 +202,9 @@ impl Lanes {
     pub(super) fn abandon(&mut self) -> Abandoned {
         let (conflated, conflated_bytes) = self.conflated;
         let bytes = self.high.bytes() + self.normal.bytes() + conflated_bytes;
-        let left = Abandoned { messages: self.messages as u64, conflated, bytes };
-        *self = Lanes::default();
-        left
+        let left = std::mem::take(self);
+        let jobs = left.high.into_jobs().chain(left.normal.into_jobs()).collect();
+        Abandoned { messages: left.messages as u64, conflated, bytes, jobs }
     }
 
     fn is_over(&self, numerator: usize, denominator: usize) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ahash::HashMap;
 
-use crate::outbound::item::Item;
+use crate::outbound::item::{Item, Job};
 
 /// What an idle lane may keep allocated: a burst's buffer is given back.
 const IDLE_CAPACITY_MAX: usize = 32;
@@ -45,6 +45,18 @@ impl Line {
             self.keyed.get_or_insert_default().insert(Arc::clone(key), number);
         }
         self.items.push_back(item);
+    }
+
+    /// What was put in line last is this work.
+    pub(super) fn give_job(&mut self, job: Job) {
+        if let Some(item) = self.items.back_mut() {
+            item.job = Some(Box::new(job));
+        }
+    }
+
+    /// What waits and is work of a group.
+    pub(super) fn into_jobs(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter().filter(|item| item.job.is_some())
     }
 
     pub(super) fn front(&self) -> Option<&Item> {

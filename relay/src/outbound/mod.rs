@@ -4,6 +4,7 @@
 //! of control frames is not bounded here: each control frame answers something the session itself did, and a session
 //! that lets them pile up is no longer read from ([`Outbound::control_backlog`]).
 
+mod credit;
 mod item;
 mod lanes;
 mod line;
@@ -24,11 +25,12 @@ use relay_protocol::server::FlowState;
 
 use crate::telemetry::outcome::Outcome;
 
-pub use item::{Item, ReplyRight};
+pub use item::{Item, Job, ReplyRight};
 pub use lanes::{Abandoned, Bounds, PushError};
 pub use notice::{GapNotice, Told};
 pub use settlement::Settlement;
 
+use credit::Credit;
 use lanes::Lanes;
 
 /// The queue of one socket.
@@ -43,6 +45,7 @@ pub struct Outbound {
 #[derive(Debug, Default)]
 struct State {
     lanes: Lanes,
+    credit: Credit,
     control: Vec<Chunk>,
     control_bytes: usize,
     told: Told,
@@ -125,6 +128,29 @@ impl Outbound {
     /// measures for how long it has been full.
     pub fn push(&self, item: Item) -> Result<(), PushError> {
         self.state.lock().lanes.push(item)
+    }
+
+    /// Puts work of a group in line, as [`Outbound::push`] does, if the client can take it.
+    pub fn push_job(&self, item: Item, job: Job) -> Result<(), (PushError, Job)> {
+        let bytes = item.chunk.bytes.len();
+        let mut state = self.state.lock();
+        if !state.credit.covers(bytes) {
+            return Err((PushError::Full, job));
+        }
+        state.lanes.push_job(item, job)?;
+        state.credit.spend(bytes);
+        Ok(())
+    }
+
+    /// The client can take so much more work.
+    pub fn grant(&self, messages: u64, bytes: u64) {
+        self.state.lock().credit.grant(messages, bytes);
+    }
+
+    /// About how many more messages of a group it would take.
+    pub fn room(&self) -> u64 {
+        let state = self.state.lock();
+        state.lanes.room().min(state.credit.messages())
     }
 
     /// Tells the session that something waits.

@@ -18,6 +18,16 @@ pub struct Settlement(Option<Duty>);
 enum Duty {
     Whole(Sent),
     Part(Arc<Mutex<Parts>>),
+    Elsewhere(Report),
+}
+
+/// How the outcome reaches the instance that counts it.
+struct Report(Box<dyn FnOnce(Outcome) + Send + Sync>);
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Report")
+    }
 }
 
 #[derive(Debug)]
@@ -56,6 +66,11 @@ impl Settlement {
         metrics.sends_in_flight.increment(1.0);
         let (sender, outcome) = oneshot::channel();
         (Settlement::of(Sender::Waiting(sender), metrics), outcome)
+    }
+
+    /// The duty for a send that another instance counts; `report` tells it the outcome.
+    pub fn elsewhere(report: impl FnOnce(Outcome) + Send + Sync + 'static) -> Settlement {
+        Settlement(Some(Duty::Elsewhere(Report(Box::new(report)))))
     }
 
     fn of(sender: Sender, metrics: &Arc<Metrics>) -> Settlement {
@@ -97,6 +112,7 @@ impl Settlement {
                     send.settle(best);
                 }
             }
+            Some(Duty::Elsewhere(report)) => (report.0)(outcome),
             None => {}
         }
     }

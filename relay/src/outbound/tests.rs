@@ -143,9 +143,10 @@ async fn an_ended_session_takes_nothing_and_says_what_it_left() {
     let outbound = queue(10, 1_000);
     outbound.push(item("x", Lane::Normal)).unwrap();
     outbound.push(item("y", Lane::High)).unwrap();
-    assert_eq!(outbound.abandon(), Abandoned { messages: 2, conflated: 0, bytes: 2 });
+    let left = |left: Abandoned| (left.messages, left.conflated, left.bytes, left.jobs.len());
+    assert_eq!(left(outbound.abandon()), (2, 0, 2, 0));
     assert_eq!(outbound.push(item("z", Lane::Normal)), Err(PushError::Closed));
-    assert_eq!(outbound.abandon(), Abandoned { messages: 0, conflated: 0, bytes: 0 });
+    assert_eq!(left(outbound.abandon()), (0, 0, 0, 0));
 }
 
 fn receipts(outbound: &Outbound) -> Vec<String> {
@@ -197,4 +198,37 @@ async fn parts_of_a_send_have_one_outcome_the_best() {
     drop(more);
     assert_eq!(receipts(&outbound), [r#"{"type":"receipt","queued":[[4,4]]}"#]);
     assert_eq!(outbound.in_flight(), 0);
+}
+
+fn job(outbound: &Arc<Outbound>, metrics: &Arc<Metrics>, id: u64) -> Job {
+    let settlement = Settlement::new(outbound, metrics, id, ReceiptMode::All);
+    Job { group: "group/work".into(), settlement }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_comes_back_from_a_session_that_ended_and_is_taken_within_its_credit() {
+    let (outbound, sender, metrics) = (queue(10, 1_000), queue(10, 1_000), Metrics::new().unwrap());
+    let push = |text, id| {
+        let pushed = outbound.push_job(item(text, Lane::Normal), job(&sender, &metrics, id));
+        pushed.map_err(|(error, job)| {
+            job.settlement.settle(Outcome::failed(ErrorCode::Saturated));
+            error
+        })
+    };
+    assert_eq!((push("a", 1), outbound.room()), (Ok(()), 9), "a client that grants nothing has its queue");
+    outbound.grant(2, 3);
+    assert_eq!((push("bb", 2), push("cc", 3)), (Ok(()), Err(PushError::Full)), "bytes");
+    assert_eq!((push("d", 4), push("e", 5)), (Ok(()), Err(PushError::Full)), "messages");
+    assert_eq!(outbound.room(), 0);
+    assert_eq!(outbound.push(item("f", Lane::Normal)), Ok(()), "credit is for work only");
+    let mut settled = outbound.take(1_000, 1).items;
+    let left = outbound.abandon();
+    assert_eq!((left.messages, left.jobs.len()), (3, 2), "two of them are work");
+    settled.extend(left.jobs);
+    for item in settled {
+        item.job.unwrap().settlement.settle(Outcome::Queued);
+    }
+    assert_eq!(sender.in_flight(), 0);
+    let told = r#"{"type":"receipt","queued":[[1,2],[4,4]],"failed":[{"id":3,"reason":"saturated"},{"id":5,"reason":"saturated"}]}"#;
+    assert_eq!(receipts(&sender), [told]);
 }

@@ -40,7 +40,7 @@ pub(super) enum Frames<'m> {
 }
 
 impl Delivery<'_> {
-    fn item(&self, chunk: Chunk) -> Item {
+    pub(super) fn item(&self, chunk: Chunk) -> Item {
         let reply_right = self.reply_to.map(|reply_to| {
             let until = self.expires_at.unwrap_or(self.taken_at + REPLY_RIGHT);
             Box::new(ReplyRight { reply_to: reply_to.to_owned(), until })
@@ -53,6 +53,7 @@ impl Delivery<'_> {
             expires_at: self.expires_at,
             pattern: None,
             reply_right,
+            job: None,
         }
     }
 
@@ -145,8 +146,7 @@ impl Tenant {
         };
         let (mut queued, mut bytes, mut shed) = (0, 0, 0);
         for outbound in subscribers.0.read().values() {
-            let mut item = item.clone();
-            item.chunk = frames.get(outbound.encoding()).clone();
+            let item = item.for_subscriber(frames.get(outbound.encoding()).clone());
             let (count, size) = (u64::from(item.chunk.frames), item.chunk.bytes.len());
             match outbound.push_topic(item, &pattern) {
                 Ok(()) => {

@@ -83,7 +83,11 @@ impl Router {
                 self.to_topic(tenant, message, outgoing, settlement);
                 Routed::Pending
             }
-            AddressKind::Group => Routed::Settled(Outcome::failed(ErrorCode::NoRecipient)),
+            AddressKind::Group => {
+                // Work has no key: each message is done.
+                self.dispatch(tenant, (message.to.as_str(), None), None, message, outgoing, settlement);
+                Routed::Pending
+            }
         }
     }
 
@@ -113,6 +117,21 @@ impl Router {
             };
             return Routed::Settled(local.deliver(session, &delivery, turn));
         }
+        self.dispatch(tenant, (agent, session), key, message, outgoing, settlement);
+        Routed::Pending
+    }
+
+    /// Sends a message where its recipient is, as soon as that is known.
+    fn dispatch(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        (agent, session): (&str, Option<&str>),
+        key: Option<Arc<str>>,
+        message: &Message<'_>,
+        outgoing: &Outgoing<'_>,
+        settlement: impl FnOnce() -> Settlement,
+    ) {
+        let reply_to = message.reply_to.as_ref().map(relay_protocol::Address::as_str);
         let frame = Chunk::of(outgoing.frame, outgoing.encoding).bytes;
         let direct = Direct {
             tenant: Arc::clone(&tenant.name),
@@ -133,7 +152,6 @@ impl Router {
             returned: None,
         };
         self.dispatch_parcel(tenant, parcel);
-        Routed::Pending
     }
 
     fn to_topic(

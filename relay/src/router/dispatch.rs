@@ -18,6 +18,7 @@ use crate::outbound::{GapNotice, Item};
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::{self, Ack, Direct, Nack, Topic};
+use crate::router::groups;
 use crate::router::route::UNAVAILABLE_RETRY_MS;
 use crate::router::turn::Turn;
 use crate::telemetry::metrics::Shed;
@@ -79,6 +80,17 @@ impl Router {
                 Some(envelope::Item::Disconnect { tenant, agent, session }) => {
                     self.disconnect_here(tenant, agent, session);
                 }
+                Some(envelope::Item::Settled(settled)) => self.take_settled(&sender, settled),
+                Some(envelope::Item::Held(ranges)) => {
+                    if let Some(link) = self.links.get(&sender) {
+                        link.still_held(&ranges);
+                    }
+                }
+                Some(envelope::Item::Loads { tenant, loads }) => {
+                    if sender != self.instance {
+                        self.take_loads(tenant, &loads);
+                    }
+                }
                 None => self.metrics.bus_unreadable.increment(1),
             }
         }
@@ -97,7 +109,7 @@ impl Router {
     }
 
     fn take_direct(
-        &self,
+        self: &Arc<Self>,
         sender: &InstanceId,
         seq: u64,
         direct: &Direct<&str>,
@@ -126,7 +138,12 @@ impl Router {
             self.metrics.link_lost.increment(lost);
             ack.failed.extend((from..seq).map(|lost| (lost, Nack::Lost)));
         }
-        if let Some(nack) = self.deliver_remote(direct, turn, now) {
+        let nack = if groups::is_group(direct.agent) {
+            Some(self.take_work(sender, seq, direct, turn, (now, expiry(direct.expires_in_ms, now))))
+        } else {
+            self.deliver_remote(direct, turn, now)
+        };
+        if let Some(nack) = nack {
             ack.failed.push((seq, nack));
         }
     }
@@ -158,7 +175,8 @@ impl Router {
         let Some(link) = self.links.get(sender).map(|link| Arc::clone(&link)) else { return };
         for reported in link.report(ack) {
             match reported.nack {
-                None => reported.pending.settlement.settle(Outcome::Queued),
+                // What is held was taken out of the report.
+                None | Some(Nack::Held) => reported.pending.settlement.settle(Outcome::Queued),
                 Some(Nack::NotHere) => {
                     self.send_again(&link, reported, Outcome::failed(ErrorCode::NoRecipient));
                 }

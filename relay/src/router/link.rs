@@ -1,10 +1,11 @@
 //! The messages from this instance to one other, numbered, so that each gets exactly one outcome over a bus that may
 //! lose them: the receiver reports which it queued, which not, and which it never saw.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use crate::bus::InstanceId;
 use crate::outbound::Settlement;
 use crate::router::envelope::{self, Ack, Direct, Nack};
+use crate::router::held::SILENCE;
 use crate::router::outbox::{Outbox, Pump};
 
 /// Messages without a report yet: a second at a hundred thousand a second and room.
@@ -24,6 +26,8 @@ pub(super) struct Link {
     pub(super) outbox: Outbox,
     state: Mutex<State>,
     reported: Notify,
+    /// Messages that came by the peer's link to here, and of which it is still to hear.
+    owed: Mutex<BTreeSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -31,6 +35,8 @@ struct State {
     /// The number of the first message of `pending`.
     first: u64,
     pending: VecDeque<Option<Pending>>,
+    /// What the peer has and will say more of.
+    held: HashMap<u64, Held>,
     /// Reports that are being carried out: what they send again is not in line yet.
     carried_out: usize,
     /// The last report, so that a link no longer used can be forgotten.
@@ -58,12 +64,45 @@ pub(super) struct Pending {
     sent_at: Instant,
 }
 
+/// Work that waits at the peer.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) settlement: Settlement,
+    pub(super) tenant: Arc<str>,
+    /// Of the member it was given to.
+    pub(super) session: Option<Arc<str>>,
+    /// When the peer last said that it has it.
+    heard_at: Instant,
+}
+
+/// Work whose fate is known now.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// The peer had not said yet that it has it.
+    Pending(Pending),
+    Held(Held),
+}
+
 impl Pending {
     /// When the message is worth nothing any more.
     pub(super) fn expires_at(&self) -> Option<Instant> {
         let life = Duration::from_millis(u64::from(self.direct.expires_in_ms));
         (!life.is_zero()).then(|| self.sent_at + life)
     }
+}
+
+impl Held {
+    fn of(pending: Pending, heard_at: Instant) -> Held {
+        let Pending { settlement, direct, .. } = pending;
+        Held { settlement, tenant: Arc::clone(&direct.tenant), session: direct.session.clone(), heard_at }
+    }
+}
+
+/// What nothing was heard of for too long.
+#[derive(Debug, Default)]
+pub(super) struct Expired {
+    pending: Vec<Pending>,
+    held: Vec<Held>,
 }
 
 /// A message whose fate is known now.
@@ -98,8 +137,9 @@ impl Drop for Report<'_> {
 impl Link {
     /// A link to `peer` whose numbers begin at `first`, which must be above those of any former link to it.
     pub(super) fn new(peer: InstanceId, first: u64) -> Link {
-        let state = State { first, pending: VecDeque::new(), carried_out: 0, used_at: Instant::now() };
-        Link { peer, outbox: Outbox::default(), state: Mutex::new(state), reported: Notify::new() }
+        let (pending, held, used_at) = (VecDeque::new(), HashMap::default(), Instant::now());
+        let state = Mutex::new(State { first, pending, held, carried_out: 0, used_at });
+        Link { peer, outbox: Outbox::default(), state, reported: Notify::new(), owed: Mutex::default() }
     }
 
     /// Puts a message in line. Numbers follow the order in line, as both are given under one lock.
@@ -112,7 +152,7 @@ impl Link {
         now: Instant,
     ) -> Result<Pump, Settlement> {
         let mut state = self.state.lock();
-        if state.pending.len() >= PENDING_MAX {
+        if state.pending.len() + state.held.len() >= PENDING_MAX {
             return Err(settlement);
         }
         let seq = state.first + state.pending.len() as u64;
@@ -155,6 +195,11 @@ impl Link {
                     failed.next();
                 }
                 let nack = failed.peek().filter(|(failed, _)| *failed == seq).map(|(_, nack)| *nack);
+                if nack == Some(Nack::Held) {
+                    let held = Held::of(pending, state.used_at);
+                    state.held.insert(seq, held);
+                    continue;
+                }
                 reported.push(Reported { pending, nack });
             }
             state.pass_withdrawn();
@@ -182,20 +227,75 @@ impl Link {
         Report { link: self, messages: withdrawn.into_iter() }
     }
 
+    /// Takes out work of which the peer says what became of it, which may be before it says that it has it.
+    pub(super) fn settled(&self, seq: u64) -> Option<Given> {
+        let given = {
+            let mut state = self.state.lock();
+            state.used_at = Instant::now();
+            let at = seq.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
+            let pending = at.and_then(|at| state.pending.get_mut(at)?.take());
+            state.pass_withdrawn();
+            pending.map(Given::Pending).or_else(|| state.held.remove(&seq).map(Given::Held))
+        };
+        self.reported.notify_waiters();
+        given
+    }
+
+    /// The peer says that it has these still; the ranges are in order.
+    pub(super) fn still_held(&self, ranges: &[(u64, u64)]) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.used_at = now;
+        for (seq, held) in &mut state.held {
+            let at = ranges.partition_point(|(_, last)| last < seq);
+            if ranges.get(at).is_some_and(|(first, _)| first <= seq) {
+                held.heard_at = now;
+            }
+        }
+    }
+
+    /// The peer is to hear what becomes of its message.
+    pub(super) fn owe(&self, seq: u64) {
+        self.owed.lock().insert(seq);
+    }
+
+    /// It is about to hear.
+    pub(super) fn owe_no_longer(&self, seq: u64) {
+        self.owed.lock().remove(&seq);
+    }
+
+    /// What the peer is to hear of, as ranges.
+    pub(super) fn owed(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for seq in self.owed.lock().iter() {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == *seq => *last = *seq,
+                _ => ranges.push((*seq, *seq)),
+            }
+        }
+        ranges
+    }
+
     /// Takes out what has waited for a report too long; dropped, its outcome is `unknown`.
-    pub(super) fn expire(&self, patience: Duration) -> Vec<Pending> {
-        let mut expired = Vec::new();
+    pub(super) fn expire(&self, patience: Duration) -> Expired {
+        let mut expired = Expired::default();
         {
             let mut state = self.state.lock();
+            let silence = patience.max(SILENCE);
+            expired.held = state
+                .held
+                .extract_if(|_, held| held.heard_at.elapsed() >= silence)
+                .map(|(_, held)| held)
+                .collect();
             while let Some(Some(front)) = state.pending.front()
                 && front.sent_at.elapsed() >= patience
             {
-                expired.extend(state.pending.pop_front().flatten());
+                expired.pending.extend(state.pending.pop_front().flatten());
                 state.first += 1;
                 state.pass_withdrawn();
             }
         }
-        if !expired.is_empty() {
+        if !expired.pending.is_empty() {
             self.reported.notify_waiters();
         }
         expired
@@ -226,7 +326,8 @@ impl Link {
     /// Whether it can be forgotten: nothing under way, and nothing for so long.
     pub(super) fn is_idle_for(&self, time: Duration) -> bool {
         let state = self.state.lock();
-        state.pending.is_empty() && state.used_at.elapsed() > time && self.outbox.is_idle()
+        let idle = state.pending.is_empty() && state.held.is_empty() && self.owed.lock().is_empty();
+        idle && state.used_at.elapsed() > time && self.outbox.is_idle()
     }
 }
 

@@ -10,7 +10,10 @@ mod direct;
 mod disconnect;
 mod dispatch;
 mod envelope;
+mod groups;
+mod held;
 mod link;
+mod load;
 mod outbox;
 mod publish;
 mod recheck;
@@ -20,6 +23,7 @@ mod sweep;
 mod tenant;
 mod topics;
 mod turn;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use caller::Caller;
 pub use direct::{Outgoing, Routed};
+pub use groups::NotJoined;
 pub use recheck::Concerned;
 pub use registration::Registration;
 pub use tenant::Tenant;

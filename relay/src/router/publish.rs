@@ -11,6 +11,7 @@ use crate::outbound::Settlement;
 use crate::router::Router;
 use crate::router::delivery::SATURATED_RETRY_MS;
 use crate::router::envelope::{self, Topic};
+use crate::router::groups;
 use crate::router::link::{Link, Reported};
 use crate::router::outbox::{Outbox, Pump};
 use crate::router::route::{Parcel, UNAVAILABLE_RETRY_MS};
@@ -101,6 +102,9 @@ impl Router {
     /// A message did not reach its agent at `link`: it goes where the agent is now, once, or has `otherwise` for outcome.
     pub(super) fn send_again(self: &Arc<Self>, link: &Arc<Link>, reported: Reported, otherwise: Outcome) {
         let pending = reported.pending;
+        if groups::is_group(&pending.direct.agent) {
+            return self.send_to_another(&link.peer, pending, otherwise);
+        }
         let tenant = self.tenants.get(&pending.direct.tenant).map(|tenant| Arc::clone(&tenant));
         match tenant {
             Some(tenant) if !pending.retried => {

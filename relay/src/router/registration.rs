@@ -22,11 +22,13 @@ const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
 /// A session's place in the router.
 #[derive(Debug)]
 pub struct Registration {
-    router: Arc<Router>,
-    tenant: Arc<Tenant>,
-    entry: OwnEntry,
-    connection: u64,
-    outbound: Arc<Outbound>,
+    pub(super) router: Arc<Router>,
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) entry: OwnEntry,
+    pub(super) connection: u64,
+    pub(super) outbound: Arc<Outbound>,
+    /// The addresses of the groups it is a member of.
+    pub(super) groups: Vec<Arc<str>>,
 }
 
 impl Registration {
@@ -54,7 +56,8 @@ impl Registration {
             local.elsewhere = false;
         }
         // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
-        let registration = Registration { router: Arc::clone(router), tenant, entry, connection, outbound };
+        let (router_held, groups) = (Arc::clone(router), Vec::new());
+        let registration = Registration { router: router_held, tenant, entry, connection, outbound, groups };
         let registered = router.directory.register(registration.entry.clone());
         if let Ok(Ok(others)) = tokio::time::timeout(REGISTER_PATIENCE, registered).await
             && !others.is_empty()
@@ -100,8 +103,11 @@ impl Registration {
 }
 
 impl Registration {
-    /// Nothing more is put on the session's queue for its agent: whoever sends to it hears so.
+    /// Nothing more is put on the session's queue for its agent or its groups: whoever sends to it hears so.
     pub fn withdraw(&self) {
+        for group in &self.groups {
+            self.router.take_out(&self.tenant, group, self.connection);
+        }
         let agent = &self.entry.agent;
         if let Some(mut local) = self.tenant.agents.get_mut(agent) {
             local.members.retain(|member| member.connection != self.connection);
@@ -115,11 +121,10 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.withdraw();
-        let unregistered = self.router.directory.unregister(self.entry.clone());
-        self.router.tracker.spawn(async move {
-            // An entry that stays because the store is away ends with this instance's wish for it.
-            let _ = unregistered.await;
-        });
+        self.router.unlist(self.entry.clone());
+        for agent in self.groups.drain(..) {
+            self.router.unlist(OwnEntry { agent, ..self.entry.clone() });
+        }
         self.router.leave_tenant(&self.tenant);
     }
 }

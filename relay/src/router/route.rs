@@ -20,6 +20,7 @@ use crate::outbound::Settlement;
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
+use crate::router::groups;
 use crate::router::link::Link;
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
@@ -236,7 +237,11 @@ impl Router {
             Ok(_) => self.metrics.lookups.increment(1),
         }
         // Nobody found is not remembered: the agent may come the next moment.
-        let ttl = if known.is_empty() { Duration::ZERO } else { self.settings.route_ttl };
+        let ttl = match agent {
+            _ if known.is_empty() => Duration::ZERO,
+            group if groups::is_group(group) => self.settings.route_ttl.min(groups::MEMBERS_TTL),
+            _ => self.settings.route_ttl,
+        };
         let until = Instant::now() + ttl;
         let only_here = found.is_ok() && known.iter().all(|entry| entry.instance == self.instance);
         let before = std::mem::replace(&mut *route, Route::Known { entries: known.clone(), until });
@@ -260,6 +265,9 @@ impl Router {
 
     /// Sends a message to the instances of `entries` that it is meant for.
     fn forward(self: &Arc<Self>, tenant: &Arc<Tenant>, entries: &[Entry], parcel: Parcel) {
+        if groups::is_group(&parcel.direct.agent) {
+            return self.forward_to_member(tenant, entries, parcel);
+        }
         let now = Instant::now();
         if parcel.expires_at.is_some_and(|at| at <= now) {
             return parcel.settlement.settle(Outcome::failed(ErrorCode::Expired));
@@ -295,7 +303,12 @@ impl Router {
     }
 
     /// The directory is away: sessions here are served, for others nothing can be promised.
-    fn forward_blind(&self, tenant: &Tenant, parcel: Parcel) {
+    fn forward_blind(self: &Arc<Self>, tenant: &Arc<Tenant>, mut parcel: Parcel) {
+        if groups::is_group(&parcel.direct.agent) {
+            let outcome = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
+            parcel.returned = Some((self.instance.clone(), outcome));
+            return self.forward_to_member(tenant, &[], parcel);
+        }
         let outcome = match self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at) {
             Outcome::Failed { reason: ErrorCode::NoRecipient, .. } => {
                 Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS)

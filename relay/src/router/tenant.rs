@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::auth::TokenKey;
 use crate::outbound::Outbound;
+use crate::router::groups::{Group, is_group};
+use crate::router::load::Load;
 use crate::router::outbox::Outbox;
 use crate::router::route::Route;
 
@@ -22,6 +24,10 @@ pub(super) type Names<V> = DashMap<Arc<str>, V, RandomState>;
 pub struct Tenant {
     pub(super) name: Arc<str>,
     pub(super) agents: Names<Agent>,
+    /// By their addresses.
+    pub(super) groups: Names<Group>,
+    /// What members of groups elsewhere can take, by their sessions.
+    pub(super) loads: Names<Load>,
     pub(super) topics: Names<Arc<Subscribers>>,
     pub(super) routes: Names<Route>,
     pub(super) outboxes: Names<Arc<Outbox>>,
@@ -38,6 +44,8 @@ impl Tenant {
         Tenant {
             name,
             agents: Names::default(),
+            groups: Names::default(),
+            loads: Names::default(),
             topics: Names::default(),
             routes: Names::default(),
             outboxes: Names::default(),
@@ -47,11 +55,20 @@ impl Tenant {
         }
     }
 
-    /// Whether a session of `agent` is on this instance.
+    /// Whether a session of an agent, or member of a group, is on this instance.
     pub(super) fn is_here(&self, agent: &str, session: &str) -> bool {
+        if is_group(agent) {
+            return self.groups.get(agent).is_some_and(|local| local.member(session).is_some());
+        }
         self.agents
             .get(agent)
             .is_some_and(|local| local.members.iter().any(|member| *member.session == *session))
+    }
+
+    /// What a member on this instance can take.
+    pub(super) fn room_here(&self, group: &str, session: &str) -> u64 {
+        let local = self.groups.get(group);
+        local.and_then(|local| local.member(session).map(|member| member.outbound.room())).unwrap_or(0)
     }
 
     pub(super) fn is_empty(&self) -> bool {

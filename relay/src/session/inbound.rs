@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::outbound::{CloseSignal, GapNotice};
 use crate::session::answer::{exceeded, limited, refusal};
+use crate::session::groups::group_address;
 use crate::session::moment::Moment;
 use crate::session::send::Arrival;
 use crate::session::transport::{Frames, Socket};
@@ -51,7 +52,8 @@ impl<S: Socket> Session<S> {
     fn take_frame(&mut self, frame: &mut ClientFrame<'_>, arrival: &Arrival) {
         match frame {
             // Never limited: they only make room.
-            ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Credit { .. } | ClientFrame::Bye => {}
+            ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Bye => {}
+            ClientFrame::Credit { messages, bytes } => self.outbound.grant(*messages, *bytes),
             ClientFrame::Send(send) => {
                 let limited = self.rate(arrival);
                 self.send(send, limited, arrival);
@@ -74,6 +76,13 @@ impl<S: Socket> Session<S> {
             }
             &mut ClientFrame::Unsubscribe { id, ref topic } => self.command(id, arrival, |session| {
                 session.unsubscribe(topic);
+                session.answer(&ServerFrame::Ok { id });
+            }),
+            &mut ClientFrame::Join { id, ref group } => {
+                self.command(id, arrival, |session| session.join_group(id, group));
+            }
+            &mut ClientFrame::Leave { id, ref group } => self.command(id, arrival, |session| {
+                session.leave_group(&group_address(group));
                 session.answer(&ServerFrame::Ok { id });
             }),
             &mut ClientFrame::Auth { id, ref token } => {
@@ -124,13 +133,8 @@ impl<S: Socket> Session<S> {
             return self.refuse(Some(id), ErrorCode::Forbidden, "topic");
         }
         let known = self.subscriptions.contains(topic);
-        if !known && self.subscriptions.len() >= self.context.settings.limits.subscriptions {
-            self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&exceeded(id, "subscriptions"));
-        }
-        if !known && let Err(limit) = self.limits.subscribe() {
-            self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&exceeded(id, limit.name()));
+        if !known && let Err(limit) = self.count_subscription() {
+            return self.refuse_number(id, limit);
         }
         let pattern: Arc<str> = topic.into();
         let change = self.subscriptions.wish(&pattern);
@@ -156,7 +160,12 @@ impl<S: Socket> Session<S> {
     /// A subscription could not be put in force: the wish is gone, and the client knows.
     pub(super) fn unsubscribed(&mut self, id: u64, pattern: &Arc<str>) {
         self.unsubscribe(pattern);
-        let mut frame = refusal(Some(id), ErrorCode::Unavailable, "the bus is away");
+        self.refuse_for_now(id, "the bus is away");
+    }
+
+    /// Refuses a command as a part of the path is away.
+    pub(super) fn refuse_for_now(&mut self, id: u64, what: &'static str) {
+        let mut frame = refusal(Some(id), ErrorCode::Unavailable, what);
         if let ServerFrame::Error { retry_after_ms, .. } = &mut frame {
             *retry_after_ms = Some(SUBSCRIBE_RETRY_MS);
         }
@@ -178,6 +187,21 @@ impl<S: Socket> Session<S> {
         if !change.begin.is_empty() {
             self.changed_over(&change.begin);
         }
+    }
+
+    /// One more subscription or group, or the limit that is in its way.
+    pub(super) fn count_subscription(&mut self) -> Result<(), &'static str> {
+        let held = self.subscriptions.len() + self.registration.groups().len();
+        if held >= self.context.settings.limits.subscriptions {
+            return Err("subscriptions");
+        }
+        self.limits.subscribe().map_err(crate::telemetry::limit::Limit::name)
+    }
+
+    /// Refuses a command by a limit of number.
+    pub(super) fn refuse_number(&mut self, id: u64, limit: &'static str) {
+        self.context.metrics.command_error(ErrorCode::LimitExceeded);
+        self.answer(&exceeded(id, limit));
     }
 
     fn end(&mut self, patterns: &[Arc<str>]) {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod context;
+mod groups;
 mod handshake;
 mod inbound;
 mod meter;

@@ -179,8 +179,10 @@ impl<S: Socket> Session<S> {
         for pattern in subscriptions.patterns() {
             registration.unsubscribe(pattern);
         }
-        drop(registration);
+        registration.withdraw();
         let left = outbound.abandon();
+        registration.hand_on(left.jobs);
+        drop(registration);
         metrics.drop_delivery(Drop::SessionEnded, left.messages);
         metrics.drop_delivery(Drop::Conflated, left.conflated);
         metrics.dequeue_bytes(left.bytes);

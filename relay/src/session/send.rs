@@ -68,9 +68,6 @@ impl<S: Socket> Session<S> {
         if send.qos == Qos::AtLeastOnce {
             return Some((ErrorCode::Unsupported, "qos 1"));
         }
-        if send.to.kind() == AddressKind::Group {
-            return Some((ErrorCode::Unsupported, "group addresses"));
-        }
         None
     }
 

@@ -3,14 +3,15 @@
 
 use std::task::{Context, Poll};
 
-use relay_protocol::{Chunk, ServerFrame};
+use relay_protocol::{Chunk, ErrorCode, ServerFrame};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::outbound::{GapNotice, Item, Taken, Told};
+use crate::outbound::{GapNotice, Item, Job, Taken, Told};
 use crate::session::transport::Socket;
 use crate::session::{Over, Session};
 use crate::telemetry::metrics::Drop;
+use crate::telemetry::outcome::Outcome;
 
 /// Where a WebSocket message of several frames is closed: enough to spread the cost of a write, little enough for a
 /// client to handle in one go.
@@ -59,7 +60,11 @@ impl<S: Socket> Session<S> {
     fn write_taken(&mut self, taken: Taken) -> Result<(), Over> {
         let now = self.moment.at;
         for (id, pattern) in taken.unsubscribed {
-            self.unsubscribed(id, &pattern);
+            if pattern.contains('/') {
+                self.not_joined(id, &pattern);
+            } else {
+                self.unsubscribed(id, &pattern);
+            }
         }
         let mut chunks: SmallVec<[Chunk; 16]> = self.answers.drain(..).collect();
         chunks.extend(taken.control);
@@ -70,7 +75,7 @@ impl<S: Socket> Session<S> {
         }
         let mut told = taken.told;
         told.append(&mut self.told);
-        self.gather(taken.items, now, &mut chunks, &mut told);
+        let jobs = self.gather(taken.items, now, &mut chunks, &mut told);
         self.tell(told, &mut chunks);
         if let Some((state, messages, bytes)) = taken.flow {
             let (queued_messages, queued_bytes) = (messages as u64, bytes as u64);
@@ -78,19 +83,23 @@ impl<S: Socket> Session<S> {
             chunks.push(Chunk::of(&flow, self.transport.encoding()));
         }
         self.write_chunks(&chunks)?;
+        for job in jobs {
+            job.settlement.settle(Outcome::Queued);
+        }
         self.pulse.wrote(now);
         self.needs_flush = true;
         Ok(())
     }
 
-    /// Adds the messages that are still worth something, and tells of those that are not.
+    /// Adds the messages that are still worth something, and tells of those that are not. Gives the work among them.
     fn gather(
         &mut self,
         items: Vec<Item>,
         now: Instant,
         chunks: &mut SmallVec<[Chunk; 16]>,
         told: &mut Told,
-    ) {
+    ) -> SmallVec<[Box<Job>; 4]> {
+        let mut jobs = SmallVec::new();
         let (mut written, mut expired, mut bytes) = (0, 0, 0);
         let mut oldest = None;
         for item in items {
@@ -98,6 +107,10 @@ impl<S: Socket> Session<S> {
             bytes += item.chunk.bytes.len();
             if item.expires_at.is_some_and(|at| at <= now) {
                 expired += frames;
+                if let Some(job) = item.job {
+                    job.settlement.settle(Outcome::failed(ErrorCode::Expired));
+                    continue;
+                }
                 told.push_gap(GapNotice::expired(item.pattern, frames));
                 continue;
             }
@@ -107,6 +120,7 @@ impl<S: Socket> Session<S> {
                 self.grant_reply(*right);
             }
             chunks.push(item.chunk);
+            jobs.extend(item.job);
         }
         let metrics = &self.context.metrics;
         if bytes > 0 {
@@ -119,6 +133,7 @@ impl<S: Socket> Session<S> {
         if expired > 0 {
             metrics.drop_delivery(Drop::Expired, expired);
         }
+        jobs
     }
 
     fn tell(&self, told: Told, chunks: &mut SmallVec<[Chunk; 16]>) {

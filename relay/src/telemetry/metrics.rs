@@ -170,6 +170,12 @@ metrics! {
     delivery_seconds: Histogram = "relay_delivery_seconds";
     /// Subscriptions in force.
     subscriptions: Gauge = "relay_subscriptions";
+    /// Memberships of sessions in groups.
+    group_members: Gauge = "relay_group_members";
+    /// Messages to a group for which the first member drawn was full or gone.
+    group_retries: Counter = "relay_group_retries_total";
+    /// Messages to a group that a member left unwritten, for another member.
+    group_handed_on: Counter = "relay_group_handed_on_total";
     /// Channels of topics this instance listens on.
     topic_channels: Gauge = "relay_topic_channels";
     /// Batches handed to the bus.

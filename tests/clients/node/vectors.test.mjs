@@ -8,7 +8,7 @@ import { decode, encode } from "./wire.mjs";
 
 const FOLDER = new URL("../../../protocol/tests/vectors/", import.meta.url);
 const KNOWN = {
-  client: "hello auth send subscribe unsubscribe ping pong ack credit bye",
+  client: "hello auth send subscribe unsubscribe join leave ping pong ack credit bye",
   server: "welcome ok error message receipt ping pong flow gap degraded skip resume token_expiring drain closing",
 };
 

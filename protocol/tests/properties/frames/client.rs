@@ -23,12 +23,18 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame<'static>> {
         1 => (id(), pattern(), qos(), of(rewind), of(point()))
             .prop_map(|(id, topic, qos, rewind, from)| ClientFrame::Subscribe { id, topic, qos, rewind, from }),
         1 => (id(), pattern()).prop_map(|(id, topic)| ClientFrame::Unsubscribe { id, topic }),
+        1 => (id(), group()).prop_map(|(id, group)| ClientFrame::Join { id, group }),
+        1 => (id(), group()).prop_map(|(id, group)| ClientFrame::Leave { id, group }),
         1 => id().prop_map(|id| ClientFrame::Ping { id }),
         1 => Just(ClientFrame::Pong),
         1 => position().prop_map(ClientFrame::Ack),
         1 => any::<(u64, u64)>().prop_map(|(messages, bytes)| ClientFrame::Credit { messages, bytes }),
         1 => Just(ClientFrame::Bye),
     ]
+}
+
+fn group() -> impl Strategy<Value = Text<'static>> {
+    "[A-Za-z0-9_-]{1,15}(\\.[A-Za-z0-9_-]{1,15}){0,7}".prop_map(Text::from)
 }
 
 fn send() -> impl Strategy<Value = Send<'static>> {

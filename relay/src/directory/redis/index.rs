@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::directory::redis::Inner;
 use crate::directory::redis::entries::{self, LIFE_S};
-use crate::directory::{AgentPage, DirectoryError, Entry, OwnEntry};
+use crate::directory::{AgentPage, DirectoryError, Entry, OwnEntry, is_listed};
 use crate::redis::{Question, Script};
 
 /// Names entered by one question when all are entered again.
@@ -54,7 +54,8 @@ pub(super) async fn leave(question: &Question, tenant: &str, agent: &str) -> Res
 
 /// The agents of some entries, by tenant.
 pub(super) fn by_tenant(own: &[OwnEntry]) -> Vec<(&str, Vec<&str>)> {
-    let mut names: Vec<(&str, &str)> = own.iter().map(|own| (&*own.tenant, &*own.agent)).collect();
+    let listed = own.iter().filter(|own| is_listed(&own.agent));
+    let mut names: Vec<(&str, &str)> = listed.map(|own| (&*own.tenant, &*own.agent)).collect();
     names.sort_unstable();
     names.dedup();
     let tenants = names.chunk_by(|(one, _), (other, _)| one == other);
@@ -98,6 +99,7 @@ mod tests {
             own("a", "y", "y~1", 1),
             own("b", "x", "x~2", 1),
             own("b", "w", "w~1", 1),
+            own("b", "group/w", "w~1", 1),
         ];
         assert_eq!(by_tenant(&own), [("a", vec!["y"]), ("b", vec!["w", "x"])]);
         assert_eq!(by_tenant(&[]), []);

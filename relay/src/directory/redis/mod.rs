@@ -24,7 +24,7 @@ use fred::interfaces::HashesInterface as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::bus::InstanceId;
-use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry};
+use crate::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry, is_listed};
 use crate::redis::{Commands, Question, Redis};
 
 use leases::Leases;
@@ -81,7 +81,7 @@ impl Inner {
         let arguments = entries::register_arguments(own, self.leases.own(), &generation);
         let before: Vec<String> =
             entries::REGISTER.run(question, &key, &arguments).await.map_err(|_| DirectoryError)?;
-        if before.is_empty() {
+        if before.is_empty() && is_listed(&own.agent) {
             index::enter(question, &own.tenant, &[&own.agent]).await.map_err(|_| DirectoryError)?;
         }
         if !self.own.wishes(own) {
@@ -97,7 +97,7 @@ impl Inner {
         let value = entries::value(self.leases.own(), own.generation);
         let key = entries::key(&own.tenant, &own.agent);
         let left: Result<u64, _> = entries::UNREGISTER.run(question, &key, &[&own.session, &value]).await;
-        if left.map_err(|_| DirectoryError)? == 0 {
+        if left.map_err(|_| DirectoryError)? == 0 && is_listed(&own.agent) {
             index::leave(question, &own.tenant, &own.agent).await.map_err(|_| DirectoryError)?;
         }
         Ok(())

@@ -45,11 +45,17 @@ fn every_item_reads_back() {
     append_direct(&mut batch, 7, &direct(None, None, b"one"));
     append_direct(&mut batch, 8, &direct(Some("bob~x"), Some("session/al~y"), b""));
     append_topic(&mut batch, &topic(b"{}"));
-    let ack = Ack { from: 3, upto: 9, failed: vec![(4, Nack::NotHere), (9, Nack::Saturated)] };
+    let ack =
+        Ack { from: 3, upto: 9, failed: vec![(4, Nack::NotHere), (5, Nack::Held), (9, Nack::Saturated)] };
     append_ack(&mut batch, &ack);
     append_moved(&mut batch, "acme", "bob");
     append_disconnect(&mut batch, "acme", "bob", Some("bob~x"));
     append_disconnect(&mut batch, "acme", "bob", None);
+    let settled = Settled { seq: 7, fate: Fate::Expired, room: 9 };
+    append_settled(&mut batch, settled);
+    append_held(&mut batch, &[(1, 3), (7, 7)]);
+    let loads = vec![("bob~x", 0), ("bob~y", u32::MAX)];
+    append_loads(&mut batch, "acme", &loads);
     let batch = Bytes::from(batch);
     let (from, items) = read(&batch).unwrap();
     let items: Vec<_> = items.collect();
@@ -62,6 +68,9 @@ fn every_item_reads_back() {
         Some(Item::Moved { tenant: "acme", agent: "bob" }),
         Some(Item::Disconnect { tenant: "acme", agent: "bob", session: Some("bob~x") }),
         Some(Item::Disconnect { tenant: "acme", agent: "bob", session: None }),
+        Some(Item::Settled(settled)),
+        Some(Item::Held(vec![(1, 3), (7, 7)])),
+        Some(Item::Loads { tenant: "acme", loads }),
     ];
     assert_eq!(items, expected);
 }
@@ -108,6 +117,9 @@ proptest! {
         append_direct(&mut batch, 7, &direct(Some("bob~x"), None, b"frame"));
         append_topic(&mut batch, &topic(b"{}"));
         append_ack(&mut batch, &Ack { from: 1, upto: 2, failed: vec![(1, Nack::Lost)] });
+        append_settled(&mut batch, Settled { seq: 7, fate: Fate::Queued, room: 9 });
+        append_held(&mut batch, &[(1, 3)]);
+        append_loads(&mut batch, "acme", &[("bob~x", 3)]);
         for (at, byte) in damage {
             let at = at.index(batch.len());
             batch[at] = byte;

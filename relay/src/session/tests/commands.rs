@@ -54,7 +54,6 @@ async fn what_is_not_offered_is_refused_by_name() {
     let mut client = rig.join("acme/bob").await;
     for (fields, what) in [
         (r#""type":"send","to":"agent/bob","qos":1,"mid":"m""#, "qos 1"),
-        (r#""type":"send","to":"group/workers""#, "group addresses"),
         (r#""type":"subscribe","topic":"a","qos":1"#, "qos 1"),
     ] {
         let id = client.command(fields).await;
@@ -64,6 +63,133 @@ async fn what_is_not_offered_is_refused_by_name() {
             (&json!("unsupported"), &json!(what), &json!(id))
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_a_group_goes_to_one_member_until_it_leaves() {
+    let rig = Rig::new(&[]).await;
+    let mut sender = rig.join("acme/sender").await;
+    let mut worker = rig.join("acme/worker").await;
+    let send = r#""type":"send","to":"group/work","receipt":"all""#;
+    sender.command(send).await;
+    assert_eq!(sender.hear_kind("receipt").await["failed"][0]["reason"], "no_recipient");
+    let join = worker.command(r#""type":"join","group":"work""#).await;
+    assert_eq!(worker.hear_kind("ok").await["id"], join);
+    let again = worker.command(r#""type":"join","group":"work""#).await;
+    assert_eq!(worker.hear_kind("ok").await["id"], again);
+    sender.command(send).await;
+    assert!(sender.hear_kind("receipt").await["queued"].is_array());
+    assert_eq!(worker.hear_kind("message").await["to"], "group/work");
+    let leave = worker.command(r#""type":"leave","group":"work""#).await;
+    assert_eq!(worker.hear_kind("ok").await["id"], leave);
+    sender.command(send).await;
+    assert_eq!(sender.hear_kind("receipt").await["failed"][0]["reason"], "no_recipient");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_needs_a_right_and_counts_as_a_subscription_and_is_the_tenants_own() {
+    let rig = Rig::new(&["--subscriptions", "2"]).await;
+    let mut other = rig.join("acme/other/none").await;
+    other.command(r#""type":"join","group":"work""#).await;
+    assert_eq!(other.hear_kind("error").await["code"], "forbidden");
+    let mut stranger = rig.join("evil/worker").await;
+    stranger.command(r#""type":"join","group":"work""#).await;
+    stranger.hear_kind("ok").await;
+    let mut worker = rig.join("acme/worker").await;
+    worker.command(r#""type":"send","to":"group/work""#).await;
+    assert_eq!(worker.hear_kind("receipt").await["failed"][0]["reason"], "no_recipient");
+    worker.command(r#""type":"subscribe","topic":"a""#).await;
+    worker.hear_kind("ok").await;
+    worker.command(r#""type":"join","group":"work""#).await;
+    worker.hear_kind("ok").await;
+    for one_more in [r#""type":"join","group":"more""#, r#""type":"subscribe","topic":"b""#] {
+        worker.command(one_more).await;
+        let error = worker.hear_kind("error").await;
+        assert_eq!((&error["code"], &error["limit"]), (&"limit_exceeded".into(), &"subscriptions".into()));
+    }
+    worker.command(r#""type":"leave","group":"work""#).await;
+    worker.hear_kind("ok").await;
+    worker.command(r#""type":"join","group":"more""#).await;
+    worker.hear_kind("ok").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_to_a_group_is_answered_by_its_member() {
+    let rig = Rig::new(&[]).await;
+    let mut sender = rig.join("acme/sender").await;
+    let mut worker = rig.join("acme/worker").await;
+    worker.command(r#""type":"join","group":"work""#).await;
+    worker.hear_kind("ok").await;
+    sender.command(r#""type":"send","to":"group/work","reply_to":"agent/sender","correlation_id":"c""#).await;
+    let request = worker.hear_kind("message").await;
+    assert_eq!(request["reply_to"], "agent/sender");
+    worker.command(r#""type":"send","to":"agent/sender","correlation_id":"c","payload":1"#).await;
+    assert_eq!(sender.hear_kind("message").await["correlation_id"], "c");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_its_member_left_unwritten_goes_to_another_or_fails() {
+    let rig = Rig::new(&[]).await;
+    let mut sender = rig.join("acme/sender").await;
+    // Its socket takes little and it never reads, so most of what it is given waits in the relay.
+    let mut idle = rig.dial_through(512).await;
+    idle.hello("acme/idle").await;
+    idle.command(r#""type":"join","group":"work""#).await;
+    idle.hear_kind("ok").await;
+    let payload = "x".repeat(4_000);
+    let send = format!(r#""type":"send","to":"group/work","receipt":"all","payload":"{payload}""#);
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        sent.push(sender.command(&send).await);
+    }
+    sender.command(r#""type":"ping""#).await;
+    sender.hear_kind("pong").await;
+    let all_settled = rig.context.metrics.render().contains("relay_sends_in_flight 0");
+    assert!(!all_settled, "work that waits has no outcome yet");
+    let mut worker = rig.join("acme/worker").await;
+    worker.command(r#""type":"join","group":"work""#).await;
+    worker.hear_kind("ok").await;
+    drop(idle);
+    // Some was written to the socket that is gone, the rest comes to the other.
+    let mut outcomes = 0;
+    while outcomes < sent.len() as u64 {
+        let receipt = sender.hear_kind("receipt").await;
+        assert!(receipt["failed"].is_null(), "{receipt}");
+        outcomes += count(&receipt["queued"]);
+    }
+    let mut came = 0;
+    while came < sent.len() / 2 {
+        let heard = worker.hear().await;
+        let frames = heard.as_array().cloned().unwrap_or(vec![heard]);
+        came += frames.iter().filter(|frame| frame["type"] == "message").count();
+    }
+    // Nobody is left: what waits fails.
+    worker.command(r#""type":"leave","group":"work""#).await;
+    worker.hear_kind("ok").await;
+    let mut last = rig.dial_through(512).await;
+    last.hello("acme/last").await;
+    last.command(r#""type":"join","group":"work""#).await;
+    last.hear_kind("ok").await;
+    for _ in 0..20 {
+        sender.command(&send).await;
+    }
+    sender.command(r#""type":"ping""#).await;
+    sender.hear_kind("pong").await;
+    drop(last);
+    let mut failed = 0;
+    while failed < 10 {
+        let receipt = sender.hear_kind("receipt").await;
+        for one in receipt["failed"].as_array().into_iter().flatten() {
+            assert_eq!(one["reason"], "no_recipient");
+            failed += 1;
+        }
+    }
+}
+
+/// How many ids stand in ranges.
+fn count(ranges: &serde_json::Value) -> u64 {
+    let ends = |range: &serde_json::Value| (range[0].as_u64().unwrap(), range[1].as_u64().unwrap());
+    ranges.as_array().into_iter().flatten().map(ends).map(|(first, last)| last - first + 1).sum()
 }
 
 #[tokio::test(start_paused = true)]
