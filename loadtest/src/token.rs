@@ -68,6 +68,8 @@ pub struct Grants {
     pub subscribe: Vec<String>,
     /// Addresses it may send to.
     pub send: Vec<String>,
+    /// Patterns of groups it may join.
+    pub join: Vec<String>,
     /// Whether it may act on others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
@@ -78,7 +80,7 @@ impl Grants {
     pub fn all() -> Grants {
         let any = || vec!["*".to_owned()];
         let send = ["agent/*", "session/*", "group/*"].map(str::to_owned).to_vec();
-        Grants { publish: any(), subscribe: any(), send, admin: false }
+        Grants { publish: any(), subscribe: any(), send, join: any(), admin: false }
     }
 }
 

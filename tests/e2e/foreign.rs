@@ -59,8 +59,13 @@ async fn conforms(interpreter: &Path, script: &Path) -> anyhow::Result<()> {
         let mut command = Command::new(interpreter);
         command.arg(script).arg("--url").arg(format!("ws://{}/ws", fleet.address(0)));
         let minter = fleet.cluster.minter();
-        let nothing =
-            || Grants { publish: Vec::new(), subscribe: Vec::new(), send: Vec::new(), admin: false };
+        let nothing = || Grants {
+            publish: Vec::new(),
+            subscribe: Vec::new(),
+            send: Vec::new(),
+            join: Vec::new(),
+            admin: false,
+        };
         for (variable, agent, grants) in [
             ("TOKEN_A", "conformance-a", Grants::all()),
             ("TOKEN_B", "conformance-b", Grants::all()),

@@ -4,6 +4,7 @@ mod abuse;
 mod api;
 mod drain;
 mod foreign;
+mod groups;
 mod health;
 mod identity;
 mod instance_death;

@@ -64,6 +64,7 @@ impl Item {
     }
 
     /// The same for another recipient of a topic.
+    #[must_use]
     pub fn for_subscriber(&self, chunk: Chunk) -> Item {
         Item {
             chunk,

@@ -4,11 +4,15 @@
 //! A batch is `version u8, sender (u8 length + text)`, then items of `length u32, kind u8, header length u16, header,
 //! body`. Integers are big-endian. The body is frames as clients read them, so that nothing is encoded twice.
 
+mod work;
+
 use bytes::Bytes;
 use relay_protocol::client::Lane;
 use relay_protocol::{Data, Encoding};
 
 use crate::bus::InstanceId;
+
+pub(super) use work::{Fate, RANGES_MAX, Settled, append_held, append_loads, append_settled};
 
 const VERSION: u8 = 1;
 const DIRECT: u8 = 1;
@@ -19,9 +23,6 @@ const DISCONNECT: u8 = 5;
 const SETTLED: u8 = 6;
 const HELD: u8 = 7;
 const LOADS: u8 = 8;
-
-/// Ranges in one item.
-pub(super) const RANGES_MAX: usize = 4_096;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,26 +73,6 @@ pub(super) enum Nack {
     Expired = 3,
     /// Work that waits: what became of it will be said.
     Held = 4,
-}
-
-/// What became of work that waited here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Settled {
-    /// Its number on the link it came by.
-    pub(super) seq: u64,
-    pub(super) fate: Fate,
-    /// How much more its member can take.
-    pub(super) room: u32,
-}
-
-/// The same in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Queued = 0,
-    NotHere = 1,
-    Saturated = 2,
-    Expired = 3,
-    Unknown = 4,
 }
 
 /// A message for the subscribers of the channel it came by.
@@ -177,39 +158,6 @@ pub(super) fn append_disconnect(batch: &mut Vec<u8>, tenant: &str, agent: &str, 
             short(h, agent);
             short(h, session.unwrap_or_default());
         });
-    });
-}
-
-/// Appends what became of work.
-pub(super) fn append_settled(batch: &mut Vec<u8>, settled: Settled) {
-    item(batch, |batch| {
-        header(batch, SETTLED, |h| {
-            h.extend_from_slice(&settled.seq.to_be_bytes());
-            h.push(settled.fate as u8);
-            h.extend_from_slice(&settled.room.to_be_bytes());
-        });
-    });
-}
-
-/// Appends which work waits still.
-pub(super) fn append_held(batch: &mut Vec<u8>, ranges: &[(u64, u64)]) {
-    item(batch, |batch| {
-        header(batch, HELD, |_| {});
-        for (first, last) in ranges {
-            batch.extend_from_slice(&first.to_be_bytes());
-            batch.extend_from_slice(&last.to_be_bytes());
-        }
-    });
-}
-
-/// Appends what members of groups can take.
-pub(super) fn append_loads<T: AsRef<str>>(batch: &mut Vec<u8>, tenant: &str, loads: &[(T, u32)]) {
-    item(batch, |batch| {
-        header(batch, LOADS, |h| short(h, tenant));
-        for (session, room) in loads {
-            short(batch, session.as_ref());
-            batch.extend_from_slice(&room.to_be_bytes());
-        }
     });
 }
 
@@ -300,22 +248,11 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let (tenant, agent, session) = (h.short()?, h.short()?, present(h.short()?));
             Some(Item::Disconnect { tenant, agent, session })
         }
-        SETTLED => Some(Item::Settled(Settled { seq: h.u64()?, fate: fate_of(h.u8()?), room: h.u32()? })),
-        HELD => {
-            let ranges = body.chunks_exact(16).map(|range| {
-                let (first, last) = range.split_at(8);
-                Some((u64::from_be_bytes(first.try_into().ok()?), u64::from_be_bytes(last.try_into().ok()?)))
-            });
-            Some(Item::Held(ranges.collect::<Option<_>>()?))
-        }
+        SETTLED => Some(Item::Settled(work::read_settled(&mut h)?)),
+        HELD => Some(Item::Held(work::read_held(&body)?)),
         LOADS => {
-            let tenant = h.short()?;
-            let mut rest = Cursor { batch: cursor.batch, at: body_at, end: cursor.end };
-            let mut loads = Vec::new();
-            while rest.at < rest.end {
-                loads.push((rest.short()?, rest.u32()?));
-            }
-            Some(Item::Loads { tenant, loads })
+            let rest = Cursor { batch: cursor.batch, at: body_at, end: cursor.end };
+            Some(Item::Loads { tenant: h.short()?, loads: work::read_loads(rest)? })
         }
         _ => None,
     }
@@ -400,16 +337,6 @@ const fn nack_of(byte: u8) -> Nack {
         3 => Nack::Expired,
         4 => Nack::Held,
         _ => Nack::Lost,
-    }
-}
-
-const fn fate_of(byte: u8) -> Fate {
-    match byte {
-        0 => Fate::Queued,
-        1 => Fate::NotHere,
-        2 => Fate::Saturated,
-        3 => Fate::Expired,
-        _ => Fate::Unknown,
     }
 }
 

@@ -106,17 +106,14 @@ impl Router {
             .iter()
             .filter(|entry| entry.instance != self.instance && is_open(&entry.session))
             .collect();
-        let drawn = |at: usize| match here.get(at) {
-            Some(member) => Drawn {
-                session: Arc::clone(&member.session),
-                elsewhere: None,
-                room: Some(i64::try_from(member.outbound.room()).unwrap_or(i64::MAX)),
-            },
-            None => {
-                let entry = there[at - here.len()];
-                let session = Arc::clone(&entry.session);
-                Drawn { room: tenant.load(&session), elsewhere: Some(entry.instance.clone()), session }
+        let drawn = |at: usize| {
+            if let Some(member) = here.get(at) {
+                let room = Some(i64::try_from(member.outbound.room()).unwrap_or(i64::MAX));
+                return Drawn { session: Arc::clone(&member.session), elsewhere: None, room };
             }
+            let Entry { session, instance, .. } = there[at - here.len()];
+            let room = tenant.load(session);
+            Drawn { session: Arc::clone(session), elsewhere: Some(instance.clone()), room }
         };
         let count = here.len() + there.len();
         if count == 0 {

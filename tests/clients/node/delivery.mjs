@@ -11,8 +11,6 @@ const EVERY_BYTE = { bytes: Buffer.from(Array.from({ length: 256 }, (_, byte) =>
 const PAYLOADS = [TRICKY, { json: "null" }, { json: '"\\ud800"' }, EVERY_BYTE, { bytes: "" }];
 const NOBODY = "agent/conformance-nobody";
 const GROUP = "group/conformance.nobody";
-// A relay may do without groups.
-const NO_GROUPS = "failed:unsupported";
 
 const isMessage = (frame) => frame.type === "message";
 
@@ -26,6 +24,7 @@ export function* deliveryChecks(relay) {
   yield ["a session is reached alone", () => oneSession(relay)];
   yield ["a topic reaches its subscribers, a wildcard once", () => topics(relay)];
   yield ["unsubscribe ends a subscription", () => unsubscribe(relay)];
+  yield ["a member does the work of its group", () => group(relay)];
   yield ["a request is replied to", () => request(relay)];
   yield ["a request gives the right to reply", () => rightToReply(relay)];
   yield ["each receipt mode tells what it should", () => receipts(relay)];
@@ -178,7 +177,7 @@ async function noRecipient(relay) {
   for (const to of [NOBODY, `session/conformance-nobody~${"A".repeat(22)}`, GROUP]) {
     const begun = Date.now();
     const id = a.send(to, undefined, { reply_to: a.session, correlation_id: "c", deadline_ms: 60_000 });
-    expectFailure(await a.outcome(id), "no_recipient", to);
+    assert.equal(await a.outcome(id), "failed:no_recipient", to);
     assert.ok(Date.now() - begun < 1000, to);
   }
   await a.leave();
@@ -187,15 +186,23 @@ async function noRecipient(relay) {
 async function forbidden(relay) {
   const mute = await Agent.open(relay.url, relay.nothing);
   for (const to of ["agent/conformance-a", "topic/conformance.x", GROUP]) {
-    expectFailure(await mute.outcome(mute.send(to)), "forbidden", to);
+    assert.equal(await mute.outcome(mute.send(to)), "failed:forbidden", to);
   }
   const refused = await mute.command({ type: "subscribe", topic: "conformance.x" }, "error");
   assert.equal(refused.code, "forbidden");
   await mute.leave();
 }
 
-function expectFailure(told, reason, to) {
-  if (to !== GROUP || told !== NO_GROUPS) assert.equal(told, `failed:${reason}`, to);
+function group(relay) {
+  return withPair(relay, "json", "msgpack", async (a, b) => {
+    const [name, to] = ["conformance.work", "group/conformance.work"];
+    await b.command({ type: "join", group: name }, "ok");
+    const id = a.send(to, undefined, { receipt: "all" });
+    assert.equal((await b.message()).to, to);
+    assert.equal(await a.outcome(id), "queued");
+    await b.command({ type: "leave", group: name }, "ok");
+    assert.equal(await a.outcome(a.send(to)), "failed:no_recipient");
+  });
 }
 
 function order(relay) {

@@ -22,6 +22,7 @@ async fn an_agent_may_do_what_its_token_grants_and_nothing_else() -> anyhow::Res
         publish: words(&["news.*"]),
         subscribe: words(&["news.*", "alerts"]),
         send: words(&["agent/desk"]),
+        join: words(&[]),
         admin: false,
     };
     let mut agent = agent_with(&fleet, grants).await?;
@@ -66,7 +67,13 @@ async fn an_agent_may_do_what_its_token_grants_and_nothing_else() -> anyhow::Res
 async fn without_rights_an_agent_hears_and_answers_and_no_more() -> anyhow::Result<()> {
     let _machine = turn::shared().await;
     let fleet = Fleet::single(&[]).await?;
-    let nothing = Grants { publish: Vec::new(), subscribe: Vec::new(), send: Vec::new(), admin: false };
+    let nothing = Grants {
+        publish: Vec::new(),
+        subscribe: Vec::new(),
+        send: Vec::new(),
+        join: Vec::new(),
+        admin: false,
+    };
     let mut humble = agent_with(&fleet, nothing).await?;
     let mut peer = fleet.peer(0, "peer").await?;
     for to in ["agent/peer", "agent/narrow", "session/peer~AAAAAAAAAAAAAAAAAAAAAA", "topic/news"] {

@@ -19,6 +19,7 @@ use crate::directory::memory::MemoryDirectoryHub;
 use crate::outbound::{Bounds, Outbound, Settlement};
 use crate::router::{Outgoing, Registration, Routed, Router, RouterSettings, Turn};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Outcome;
 
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
 const EVENTS_MAX: usize = 1 << 12;
@@ -137,6 +138,21 @@ impl Session {
         let _ = self.registration.subscribe(&pattern.into()).await;
     }
 
+    pub(super) async fn join_group(&mut self, group: &str) {
+        self.registration.join_group(&group.into()).await.unwrap();
+    }
+
+    /// Grants so many messages, however large.
+    pub(super) fn grant(&self, messages: u64) {
+        self.outbound.grant(messages, u64::MAX);
+    }
+
+    /// Ends it without writing what waits, as the task of a broken socket does.
+    pub(super) fn break_off(self) {
+        self.registration.withdraw();
+        self.registration.hand_on(self.outbound.abandon().jobs);
+    }
+
     /// Sends of it that have no outcome yet.
     pub(super) fn in_flight(&self) -> u32 {
         self.outbound.in_flight()
@@ -145,13 +161,16 @@ impl Session {
     /// Takes all that waits, as the task of a socket would.
     pub(super) fn drain(&self, ledger: &mut Ledger) {
         let taken = self.outbound.take(usize::MAX, usize::MAX);
-        for item in &taken.items {
+        for item in taken.items {
             decode_server(Data::new(Encoding::Json, &item.chunk.bytes).unwrap(), FRAMES_MAX, |frame| {
                 let Ok(ServerFrame::Message(message)) = frame else { panic!("{frame:?} in line") };
                 let Payload::Json(text) = &message.payload else { panic!("{:?}", message.payload) };
                 ledger.came(&self.name, message.session.name(), text.parse().unwrap());
             })
             .unwrap();
+            if let Some(job) = item.job {
+                job.settlement.settle(Outcome::Queued);
+            }
         }
         taken.told.frames(std::iter::empty(), |frame| match frame {
             ServerFrame::Gap { .. } => ledger.gap(&self.name),

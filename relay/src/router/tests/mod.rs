@@ -1,6 +1,7 @@
-//! Two routers over a bus that fails by seed, and the order on a link.
+//! Two routers over a bus that fails by seed, the order on a link, and the work of groups between instances.
 
 mod faults;
 mod fleet;
+mod groups;
 mod ledger;
 mod link;
