@@ -7,7 +7,7 @@ use anyhow::Context;
 use relay_loadtest::agent::{Agent, ConnectError, ConnectOptions};
 use relay_loadtest::launch::{Child, Cluster, ClusterOptions, RedisChoice};
 use relay_protocol::client::ReceiptMode;
-use relay_protocol::{Address, Encoding, Payload, ServerFrame};
+use relay_protocol::{Address, ClientFrame, Encoding, Payload, ServerFrame};
 
 use crate::http::{self, Response};
 use crate::metrics::Metrics;
@@ -165,6 +165,18 @@ pub async fn tell(agent: &mut Agent, to: &Address<'_>, json: &str) -> anyhow::Re
     agent.outbox().send(id, to.clone(), Payload::Json(json.into()), ReceiptMode::All, |_| {});
     agent.flush().await?;
     Ok(id)
+}
+
+/// Makes an agent a member of a group, and waits until others can find it.
+pub async fn join(agent: &mut Agent, group: &str) -> Result<(), ConnectError> {
+    let id = agent.outbox().next_id();
+    agent.outbox().push(&ClientFrame::Join { id, group: group.into() });
+    let answer = agent.wait_for(|frame| match frame {
+        ServerFrame::Ok { id: answered } if *answered == id => Some(Ok(())),
+        ServerFrame::Error { id: Some(answered), code, .. } if *answered == id => Some(Err(*code)),
+        _ => None,
+    });
+    answer.await?.map_err(|code| ConnectError::Command { command: "join", code })
 }
 
 /// An address, as text.

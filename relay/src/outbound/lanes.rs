@@ -2,6 +2,7 @@
 
 use relay_protocol::client::Lane;
 use relay_protocol::server::FlowState;
+use relay_protocol::{Encoding, ServerFrame};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -120,6 +121,33 @@ impl Lanes {
         bounds.messages.saturating_sub(self.messages).min(bytes) as u64
     }
 
+    /// Writes a message in line that has neither a key nor an end; says how many bytes it takes.
+    pub(super) fn push_frame(
+        &mut self,
+        frame: &ServerFrame<'_>,
+        lane: Lane,
+        encoding: Encoding,
+        taken_at: Instant,
+    ) -> Result<usize, PushError> {
+        let Some(bounds) = self.bounds else {
+            return Err(PushError::Closed);
+        };
+        let waiting = match lane {
+            Lane::High => &mut self.high,
+            Lane::Normal => &mut self.normal,
+        };
+        // Its size is known when it is written.
+        let bytes = waiting.push_frame(frame, lane, encoding, taken_at);
+        if self.messages > 0 && (self.messages + 1 > bounds.messages || self.bytes + bytes > bounds.bytes) {
+            waiting.take_back(bytes);
+            self.full_since.get_or_insert_with(Instant::now);
+            return Err(PushError::Full);
+        }
+        self.messages += 1;
+        self.bytes += bytes;
+        Ok(bytes)
+    }
+
     fn line(&self, lane: Lane) -> &Line {
         match lane {
             Lane::High => &self.high,
@@ -151,6 +179,8 @@ impl Lanes {
     }
 
     pub(super) fn take(&mut self, bytes_max: usize, frames_max: usize, out: &mut Vec<Item>) {
+        self.high.close_tail();
+        self.normal.close_tail();
         let (mut bytes, mut frames) = (0, 0);
         loop {
             let lane = self.next_lane();
@@ -200,6 +230,8 @@ impl Lanes {
 
     /// Takes nothing in any more, and forgets what is there.
     pub(super) fn abandon(&mut self) -> Abandoned {
+        self.high.close_tail();
+        self.normal.close_tail();
         let (conflated, conflated_bytes) = self.conflated;
         let bytes = self.high.bytes() + self.normal.bytes() + conflated_bytes;
         let left = std::mem::take(self);

@@ -68,6 +68,17 @@ impl FrameMeter {
                 bytes = &bytes[skipped..];
                 continue;
             }
+            // Most headers come whole.
+            if self.header_len == 0
+                && let Some(whole) = bytes.first_chunk()
+            {
+                self.header = *whole;
+                self.header_len = 2;
+                bytes = &bytes[self.header_needed()..];
+                self.frame()?;
+                self.header_len = 0;
+                continue;
+            }
             self.header[usize::from(self.header_len)] = bytes[0];
             self.header_len += 1;
             bytes = &bytes[1..];

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use relay_tests::api::Program;
-use relay_tests::fleet::TENANT;
+use relay_tests::fleet::{TENANT, join};
 use relay_tests::turn;
 use serde_json::json;
 
@@ -14,6 +14,7 @@ async fn a_program_sends_to_agents_sessions_and_topics_on_whatever_instance() ->
     let fleet = pair().await?;
     let mut bob = fleet.peer(1, "bob").await?;
     bob.subscribe("news").await?;
+    join(&mut bob.agent, "work").await?;
     let program = Program::plain(&fleet, TENANT, "program")?;
     let session = bob.agent.greeting().session.as_str().to_owned();
     for (instance, to, outcome) in [
@@ -21,6 +22,8 @@ async fn a_program_sends_to_agents_sessions_and_topics_on_whatever_instance() ->
         (1, "agent/bob", "queued"),
         (0, session.as_str(), "queued"),
         (0, "topic/news", "accepted"),
+        (0, "group/work", "queued"),
+        (1, "group/work", "queued"),
     ] {
         let body = json!({"to": to, "message": {"payload": {"n": 1}}});
         let answer = program.call(&fleet, instance, "POST", "/v1/publish", Some(body)).await?;

@@ -8,10 +8,8 @@ use anyhow::{Context, ensure};
 use relay_loadtest::agent::Agent;
 use relay_protocol::client::ReceiptMode;
 use relay_protocol::{ErrorCode, Payload, ServerFrame};
-use relay_tests::fleet::{PATIENCE, UNLIMITED, address};
+use relay_tests::fleet::{PATIENCE, UNLIMITED, address, join};
 use relay_tests::{Fleet, eventually, turn};
-
-use super::join;
 
 /// More than the buffers on the way and the queue of a session take.
 const JOBS: u64 = 1_000;

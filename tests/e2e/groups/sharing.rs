@@ -10,13 +10,11 @@ use anyhow::{Context, ensure};
 use relay_loadtest::agent::Agent;
 use relay_protocol::client::ReceiptMode;
 use relay_protocol::{ClientFrame, ErrorCode, Payload, ServerFrame};
-use relay_tests::fleet::{UNLIMITED, address};
+use relay_tests::fleet::{UNLIMITED, address, join};
 use relay_tests::{Fleet, turn};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-use super::join;
 
 const WORKERS: u32 = 20;
 const JOBS: u32 = 50_000;

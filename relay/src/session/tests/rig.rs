@@ -151,14 +151,14 @@ impl Rig {
     /// The same, with so many bytes of room on the way.
     pub(super) async fn dial_through(&self, room: usize) -> Client {
         let (near, far) = tokio::io::duplex(room);
-        let upgraded = Upgraded {
+        let upgraded = Box::new(Upgraded {
             socket: far,
             encoding: Encoding::Json,
             token: None,
             place: self.context.limits.address(std::net::Ipv4Addr::LOCALHOST.into()).unwrap(),
             unauthenticated: (),
             since: Instant::now(),
-        };
+        });
         self.lifecycle.sessions.spawn(serve(Arc::clone(&self.context), upgraded));
         Client { socket: WebSocketStream::from_raw_socket(near, Role::Client, None).await, next_id: 2 }
     }
