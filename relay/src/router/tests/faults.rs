@@ -11,6 +11,7 @@ use super::fleet::{Fleet, OUTCOME_TIMEOUT, Session};
 use super::ledger::{Ledger, Mark};
 use crate::bus::BusHealth;
 use crate::bus::faulty::Faults;
+use crate::router::held::SILENCE;
 
 const SEEDS: u64 = 300;
 const STEPS: usize = 120;
@@ -18,6 +19,7 @@ const STEPS: usize = 120;
 const MOVER: usize = 2;
 const AGENTS: [&str; 3] = ["left", "right", "mover"];
 const TOPIC: &str = "topic/news";
+const GROUP: &str = "group/work";
 
 struct Run {
     fleet: Fleet,
@@ -34,8 +36,9 @@ impl Run {
         for (instance, agent) in [0, 1, 0].into_iter().zip(AGENTS) {
             sessions.push(fleet.join(instance, agent).await);
         }
-        for session in &sessions[..MOVER] {
+        for session in &mut sessions[..MOVER] {
             session.subscribe("news").await;
+            session.join_group(GROUP).await;
         }
         Run { fleet, sessions, ledger: Ledger::default(), chance: StdRng::seed_from_u64(seed), ids: 0 }
     }
@@ -52,7 +55,8 @@ impl Run {
                 for _ in 0..self.chance.random_range(1..6) {
                     let to = match self.chance.random_range(0..10) {
                         0..3 => TOPIC.to_owned(),
-                        3..5 => format!("session/{}", self.sessions[self.chance.random_range(0..3)].name),
+                        3 => GROUP.to_owned(),
+                        4..6 => format!("session/{}", self.sessions[self.chance.random_range(0..3)].name),
                         _ => format!("agent/{}", AGENTS[self.chance.random_range(0..3)]),
                     };
                     let sender = self.chance.random_range(0..3);
@@ -88,7 +92,9 @@ impl Run {
 
     /// Waits until the mover has heard of its sends, as nobody could tell it afterwards.
     async fn settle(&mut self) {
-        for _ in 0..20 {
+        for _ in 0..40 {
+            // Work has its outcome when it was written.
+            self.drain();
             if self.sessions[MOVER].in_flight() == 0 {
                 return;
             }
@@ -102,7 +108,8 @@ impl Run {
         for bus in &self.fleet.buses {
             bus.calm_down();
         }
-        tokio::time::sleep(2 * OUTCOME_TIMEOUT).await;
+        self.drain();
+        tokio::time::sleep(2 * SILENCE).await;
         self.drain();
         let first = self.ids + 1;
         for sender in 0..3 {
@@ -110,9 +117,12 @@ impl Run {
                 self.send(sender, &format!("agent/{agent}"));
             }
             self.send(sender, TOPIC);
+            self.send(sender, GROUP);
         }
-        tokio::time::sleep(OUTCOME_TIMEOUT / 2).await;
-        self.drain();
+        for _ in 0..2 {
+            tokio::time::sleep(OUTCOME_TIMEOUT / 2).await;
+            self.drain();
+        }
         self.ledger.expect_good(first);
         if self.sessions.iter().any(|session| session.in_flight() > 0) {
             self.ledger.faults.push("sends without an outcome".to_owned());
