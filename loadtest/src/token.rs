@@ -70,6 +70,8 @@ pub struct Grants {
     pub send: Vec<String>,
     /// Patterns of groups it may join.
     pub join: Vec<String>,
+    /// Addresses whose presence it may watch.
+    pub watch: Vec<String>,
     /// Whether it may act on others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
@@ -80,7 +82,8 @@ impl Grants {
     pub fn all() -> Grants {
         let any = || vec!["*".to_owned()];
         let send = ["agent/*", "session/*", "group/*"].map(str::to_owned).to_vec();
-        Grants { publish: any(), subscribe: any(), send, join: any(), admin: false }
+        let watch = ["agent/*", "group/*", "topic/*"].map(str::to_owned).to_vec();
+        Grants { publish: any(), subscribe: any(), send, join: any(), watch, admin: false }
     }
 }
 

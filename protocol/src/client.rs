@@ -39,6 +39,8 @@ pub enum ClientFrame<'a> {
         rewind: Option<Rewind>,
         /// The position to go on from.
         from: Option<Point<'a>>,
+        /// Whether the agent is to be seen as present in the topic.
+        present: bool,
     },
     /// No more of them.
     Unsubscribe {
@@ -60,6 +62,20 @@ pub enum ClientFrame<'a> {
         id: u64,
         /// Group.
         group: Text<'a>,
+    },
+    /// News of who is present from now on.
+    Watch {
+        /// Command id.
+        id: u64,
+        /// An agent, a group or a topic.
+        to: Address<'a>,
+    },
+    /// No more of them.
+    Unwatch {
+        /// Command id.
+        id: u64,
+        /// An agent, a group or a topic.
+        to: Address<'a>,
     },
     /// Asks for a `pong`.
     Ping {

@@ -1,6 +1,6 @@
 //! From flat fields to a client frame that holds only what PROTOCOL.md allows.
 
-use crate::address::{Address, is_token_name};
+use crate::address::{Address, AddressKind, is_token_name};
 use crate::base64_text;
 use crate::client::{ClientFrame, Headers, Lane, Point, Position, Qos, ReceiptMode, Resume, Rewind, Send};
 use crate::error::{ErrorCode, FrameError};
@@ -48,12 +48,15 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientF
                 Some(_) => return Err(invalid("rewind")),
             },
             from: wire.from.map(|Map(from)| Point { epoch: from.epoch, seq: from.seq }),
+            present: wire.present.unwrap_or(false),
         }),
         "unsubscribe" => {
             Ok(ClientFrame::Unsubscribe { id: command_id(wire.id)?, topic: pattern(wire.topic)? })
         }
         "join" => Ok(ClientFrame::Join { id: command_id(wire.id)?, group: group(wire.group)? }),
         "leave" => Ok(ClientFrame::Leave { id: command_id(wire.id)?, group: group(wire.group)? }),
+        "watch" => Ok(ClientFrame::Watch { id: command_id(wire.id)?, to: watched(wire.to)? }),
+        "unwatch" => Ok(ClientFrame::Unwatch { id: command_id(wire.id)?, to: watched(wire.to)? }),
         "hello" => hello(wire),
         "auth" => Ok(ClientFrame::Auth { id: command_id(wire.id)?, token: token(wire.token)? }),
         "bye" => Ok(ClientFrame::Bye),
@@ -140,6 +143,13 @@ fn pattern(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
 fn group(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {
     let text = required(text, "group")?;
     if is_topic(&text) { Ok(text) } else { Err((ErrorCode::InvalidAddress, "group".into())) }
+}
+
+/// Whom one can watch: an agent, a group or a topic, all sessions of an agent being one.
+fn watched(text: Option<Text<'_>>) -> Result<Address<'_>, Refusal<'_>> {
+    let address = Address::parse(required(text, "to")?.0);
+    let watchable = address.filter(|address| address.kind() != AddressKind::Session);
+    watchable.ok_or((ErrorCode::InvalidAddress, "to".into()))
 }
 
 fn token(text: Option<Text<'_>>) -> Result<Text<'_>, Refusal<'_>> {

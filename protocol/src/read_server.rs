@@ -5,7 +5,7 @@ use crate::client::{Point, Position};
 use crate::close::Reconnect;
 use crate::error::{ErrorCode, FrameError};
 use crate::read_client::{lane, payload, shortened};
-use crate::server::{Failed, FlowState, GapReason, Limits, Message, Receipt, ServerFrame, Welcome};
+use crate::server::{Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, ServerFrame, Welcome};
 use crate::text::Text;
 use crate::wire::{NameOrNumber, WireLimits, WirePayload, WireServer};
 
@@ -61,6 +61,7 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             level: required(wire.level, "level")?,
             reduced: wire.reduced.unwrap_or_default(),
         },
+        "presence" => ServerFrame::Presence(presence(wire)?),
         "skip" => skip(wire)?,
         "resume" => ServerFrame::Resume {
             position: Position {
@@ -72,14 +73,30 @@ fn understand<'a, P: WirePayload<'a>>(wire: WireServer<'a, P>) -> Result<ServerF
             reason: wire.reason,
         },
         "token_expiring" => ServerFrame::TokenExpiring { in_ms: required(wire.in_ms, "in_ms")? },
-        "drain" => ServerFrame::Drain {
-            reason: required(wire.reason, "reason")?,
-            reconnect_after_ms: required(wire.reconnect_after_ms, "reconnect_after_ms")?,
-            closes_in_ms: required(wire.closes_in_ms, "closes_in_ms")?,
-            ticket: wire.ticket,
-        },
+        "drain" => drain(wire)?,
         "closing" => closing(wire)?,
         _ => return Err((ErrorCode::UnknownFrame, shortened(kind))),
+    })
+}
+
+fn drain<P>(wire: WireServer<'_, P>) -> Result<ServerFrame<'_>, Refusal<'_>> {
+    Ok(ServerFrame::Drain {
+        reason: required(wire.reason, "reason")?,
+        reconnect_after_ms: required(wire.reconnect_after_ms, "reconnect_after_ms")?,
+        closes_in_ms: required(wire.closes_in_ms, "closes_in_ms")?,
+        ticket: wire.ticket,
+    })
+}
+
+fn presence<P>(wire: WireServer<'_, P>) -> Result<Presence<'_>, Refusal<'_>> {
+    Ok(Presence {
+        id: wire.id,
+        to: address(name(wire.to, "to")?, "to")?,
+        version: required(wire.version, "version")?,
+        count: required(wire.count, "count")?,
+        members: wire.members,
+        joined: wire.joined.unwrap_or_default(),
+        left: wire.left.unwrap_or_default(),
     })
 }
 

@@ -68,6 +68,8 @@ pub enum ServerFrame<'a> {
         /// What works less.
         reduced: Vec<Text<'a>>,
     },
+    /// Who is present where the client watches.
+    Presence(Presence<'a>),
     /// A stretch of a stream will not come.
     Skip {
         /// The stream and the first position left out.
@@ -115,6 +117,25 @@ pub enum ServerFrame<'a> {
         /// When to come back.
         reconnect_after_ms: Option<u64>,
     },
+}
+
+/// Who is present: all of them, or what changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Presence<'a> {
+    /// The command, in its answer.
+    pub id: Option<u64>,
+    /// Where.
+    pub to: Address<'a>,
+    /// Of these news: each is one above the former.
+    pub version: u64,
+    /// How many agents there are now.
+    pub count: u64,
+    /// All of them.
+    pub members: Option<Vec<Text<'a>>>,
+    /// Who came.
+    pub joined: Vec<Text<'a>>,
+    /// Who went.
+    pub left: Vec<Text<'a>>,
 }
 
 impl<'a> ServerFrame<'a> {

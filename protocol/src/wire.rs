@@ -192,7 +192,7 @@ flat! {
         epoch: Text<'a>,
         ;
         id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, rewind: Map<WireRewind>, seq: u64, messages: u64,
-        bytes: u64,
+        bytes: u64, present: bool,
     }
 }
 
@@ -247,11 +247,13 @@ flat! {
         correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>, headers: WireHeaders<'a>, stream: Text<'a>,
         epoch: Text<'a>, failed: Vec<WireFailed<'a>>, positions: Vec<WireStored<'a>>, state: Text<'a>, reason: Text<'a>,
         topics: Vec<Text<'a>>, reduced: Vec<Text<'a>>, reconnect: Text<'a>,
+        members: Vec<Text<'a>>, joined: Vec<Text<'a>>, left: Vec<Text<'a>>,
         ;
         id: u64, protocol: u64, generation: u64, resumed: bool, heartbeat_ms: u64, lease_ms: u64,
         token_expires_in_ms: u64, server_time_ms: u64, limits: WireLimits, retry_after_ms: u64, ts: u64,
         deadline_ms: u64, seq: u64, redelivered: bool, queued: Vec<(u64, u64)>, accepted: Vec<(u64, u64)>,
         delivered: Vec<(u64, u64)>, unknown: Vec<(u64, u64)>, queued_messages: u64, queued_bytes: u64, direct: bool,
         dropped: u64, level: u64, recovered: bool, in_ms: u64, reconnect_after_ms: u64, closes_in_ms: u64,
+        version: u64, count: u64,
     }
 }

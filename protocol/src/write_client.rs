@@ -30,25 +30,20 @@ impl ClientFrame<'_> {
                 w.text_field("token", token);
             }
             ClientFrame::Send(send) => write_send(w, send),
-            ClientFrame::Subscribe { id, topic, qos, rewind, from } => {
+            ClientFrame::Subscribe { id, topic, qos, rewind, from, present } => {
                 w.uint_field("id", *id);
                 w.text_field("topic", topic);
                 write_qos(w, *qos);
-                if let Some(rewind) = rewind {
-                    w.key("rewind");
-                    w.open_map();
-                    match rewind {
-                        Rewind::Last(count) => w.uint_field("last", *count),
-                        Rewind::SinceMs(time) => w.uint_field("since_ms", *time),
-                    }
-                    w.close_map();
-                }
+                write_rewind(w, *rewind);
                 if let Some(from) = from {
                     w.key("from");
                     w.open_map();
                     w.text_field("epoch", &from.epoch);
                     w.uint_field("seq", from.seq);
                     w.close_map();
+                }
+                if *present {
+                    w.boolean_field("present", true);
                 }
             }
             ClientFrame::Unsubscribe { id, topic } => {
@@ -58,6 +53,10 @@ impl ClientFrame<'_> {
             ClientFrame::Join { id, group } | ClientFrame::Leave { id, group } => {
                 w.uint_field("id", *id);
                 w.text_field("group", group);
+            }
+            ClientFrame::Watch { id, to } | ClientFrame::Unwatch { id, to } => {
+                w.uint_field("id", *id);
+                w.name_field("to", to.as_str());
             }
             ClientFrame::Ping { id } => w.uint_field("id", *id),
             ClientFrame::Pong | ClientFrame::Bye => {}
@@ -80,6 +79,8 @@ impl ClientFrame<'_> {
             ClientFrame::Unsubscribe { .. } => "unsubscribe",
             ClientFrame::Join { .. } => "join",
             ClientFrame::Leave { .. } => "leave",
+            ClientFrame::Watch { .. } => "watch",
+            ClientFrame::Unwatch { .. } => "unwatch",
             ClientFrame::Ping { .. } => "ping",
             ClientFrame::Pong => "pong",
             ClientFrame::Ack(_) => "ack",
@@ -108,6 +109,17 @@ fn write_send<W: Writer>(w: &mut W, send: &Send<'_>) {
     headers(w, &send.headers);
     w.optional_uint("counter", send.counter);
     w.payload(&send.payload);
+}
+
+fn write_rewind<W: Writer>(w: &mut W, rewind: Option<Rewind>) {
+    let Some(rewind) = rewind else { return };
+    w.key("rewind");
+    w.open_map();
+    match rewind {
+        Rewind::Last(count) => w.uint_field("last", count),
+        Rewind::SinceMs(time) => w.uint_field("since_ms", time),
+    }
+    w.close_map();
 }
 
 fn write_qos<W: Writer>(w: &mut W, qos: Qos) {

@@ -2,7 +2,7 @@
 
 use crate::client::Lane;
 use crate::encoding::Encoding;
-use crate::server::{Limits, Message, Receipt, ServerFrame, Welcome};
+use crate::server::{Limits, Message, Presence, Receipt, ServerFrame, Welcome};
 use crate::text::Text;
 use crate::write::{JsonWriter, MsgpackWriter, Writer, headers};
 use crate::write_client::write_position;
@@ -47,6 +47,7 @@ impl ServerFrame<'_> {
                 w.uint_field("level", *level);
                 write_texts(w, "reduced", reduced);
             }
+            ServerFrame::Presence(presence) => write_presence(w, presence),
             ServerFrame::Skip { first, to, reason } => {
                 w.text_field("stream", &first.stream);
                 w.text_field("epoch", &first.epoch);
@@ -90,11 +91,27 @@ impl ServerFrame<'_> {
             ServerFrame::Flow { .. } => "flow",
             ServerFrame::Gap { .. } => "gap",
             ServerFrame::Degraded { .. } => "degraded",
+            ServerFrame::Presence(_) => "presence",
             ServerFrame::Skip { .. } => "skip",
             ServerFrame::Resume { .. } => "resume",
             ServerFrame::TokenExpiring { .. } => "token_expiring",
             ServerFrame::Drain { .. } => "drain",
             ServerFrame::Closing { .. } => "closing",
+        }
+    }
+}
+
+fn write_presence<W: Writer>(w: &mut W, presence: &Presence<'_>) {
+    w.optional_uint("id", presence.id);
+    w.name_field("to", presence.to.as_str());
+    w.uint_field("version", presence.version);
+    w.uint_field("count", presence.count);
+    if let Some(members) = &presence.members {
+        write_texts(w, "members", members);
+    }
+    for (name, some) in [("joined", &presence.joined), ("left", &presence.left)] {
+        if !some.is_empty() {
+            write_texts(w, name, some);
         }
     }
 }

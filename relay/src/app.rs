@@ -31,6 +31,7 @@ use crate::idempotency::memory::MemoryIdempotency;
 use crate::idempotency::redis::RedisIdempotency;
 use crate::lifecycle::{Life, Lifecycle, Phase};
 use crate::limits::Limits;
+use crate::presence::Presence;
 use crate::quota::SharedQuotaStore;
 use crate::quota::memory::MemoryQuota;
 use crate::quota::redis::RedisQuota;
@@ -107,6 +108,7 @@ impl App {
         services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
+            presence: presence(config, &directory, &metrics, &lifecycle),
             limits: limits(config, quotas, &metrics, &lifecycle),
             authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
@@ -260,6 +262,20 @@ fn routing(config: &Config) -> RouterSettings {
     }
 }
 
+/// Who is present, looked after until the relay stops.
+fn presence(
+    config: &Config,
+    directory: &SharedDirectory,
+    metrics: &Arc<Metrics>,
+    lifecycle: &Lifecycle,
+) -> Arc<Presence> {
+    let grace = Duration::from_millis(config.session.presence_grace_ms);
+    let (directory, services) = (Arc::clone(directory), lifecycle.services.clone());
+    let presence = Presence::new(directory, Arc::clone(metrics), services, grace);
+    lifecycle.services.spawn(Arc::clone(&presence).run(lifecycle.stop.clone()));
+    presence
+}
+
 /// The HTTP API, with the powers it has.
 fn open_api(
     config: &Config,
@@ -271,6 +287,7 @@ fn open_api(
 ) -> Routes {
     let parts = ApiParts {
         router: Arc::clone(&context.router),
+        presence: Arc::clone(&context.presence),
         directory,
         authenticator: Arc::clone(&context.authenticator),
         revocations: Arc::clone(&identity.revocations),

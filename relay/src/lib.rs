@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod lifecycle;
 pub mod limits;
 pub mod outbound;
+pub mod presence;
 pub mod quota;
 pub mod redis;
 pub mod resilience;

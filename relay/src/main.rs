@@ -74,6 +74,9 @@ struct TokenArgs {
     /// Pattern of groups it may join; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     join: Vec<String>,
+    /// Address whose presence it may watch, like `topic/*`; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    watch: Vec<String>,
     /// May administrate its tenant.
     #[arg(long)]
     admin: bool,
@@ -161,6 +164,7 @@ fn token(args: &TokenArgs) -> anyhow::Result<String> {
             subscribe: args.subscribe.clone(),
             send: args.send.clone(),
             join: args.join.clone(),
+            watch: args.watch.clone(),
             admin: args.admin,
         },
     };

@@ -64,6 +64,7 @@ async fn conforms(interpreter: &Path, script: &Path) -> anyhow::Result<()> {
             subscribe: Vec::new(),
             send: Vec::new(),
             join: Vec::new(),
+            watch: Vec::new(),
             admin: false,
         };
         for (variable, agent, grants) in [

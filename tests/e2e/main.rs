@@ -11,6 +11,7 @@ mod instance_death;
 mod keys;
 mod levels;
 mod limits;
+mod presence;
 mod redis_outage;
 mod secrecy;
 mod slow_recipient;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use relay_loadtest::agent::{Agent, ConnectError, ConnectOptions};
 use relay_loadtest::launch::{Child, Cluster, ClusterOptions, RedisChoice};
-use relay_protocol::client::ReceiptMode;
+use relay_protocol::client::{Qos, ReceiptMode};
 use relay_protocol::{Address, ClientFrame, Encoding, Payload, ServerFrame};
 
 use crate::http::{self, Response};
@@ -171,12 +171,25 @@ pub async fn tell(agent: &mut Agent, to: &Address<'_>, json: &str) -> anyhow::Re
 pub async fn join(agent: &mut Agent, group: &str) -> Result<(), ConnectError> {
     let id = agent.outbox().next_id();
     agent.outbox().push(&ClientFrame::Join { id, group: group.into() });
+    done(agent, id, "join").await
+}
+
+/// Subscribes an agent to a topic so that it is seen there.
+pub async fn be_seen(agent: &mut Agent, topic: &str) -> Result<(), ConnectError> {
+    let id = agent.outbox().next_id();
+    let (topic, qos) = (topic.into(), Qos::AtMostOnce);
+    agent.outbox().push(&ClientFrame::Subscribe { id, topic, qos, rewind: None, from: None, present: true });
+    done(agent, id, "subscribe").await
+}
+
+/// Waits for the answer to a command.
+async fn done(agent: &mut Agent, id: u64, command: &'static str) -> Result<(), ConnectError> {
     let answer = agent.wait_for(|frame| match frame {
         ServerFrame::Ok { id: answered } if *answered == id => Some(Ok(())),
         ServerFrame::Error { id: Some(answered), code, .. } if *answered == id => Some(Err(*code)),
         _ => None,
     });
-    answer.await?.map_err(|code| ConnectError::Command { command: "join", code })
+    answer.await?.map_err(|code| ConnectError::Command { command, code })
 }
 
 /// An address, as text.

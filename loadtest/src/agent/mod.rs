@@ -98,6 +98,7 @@ impl Agent {
             qos: Qos::AtMostOnce,
             rewind: None,
             from: None,
+            present: false,
         });
         let answer = self.wait_for(|frame| {
             each(frame);

@@ -12,19 +12,22 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
         }),
         ClientFrame::Auth { id, token } => json!({ "type": "auth", "id": id, "token": &**token }),
         ClientFrame::Send(frame) => send(frame),
-        ClientFrame::Subscribe { id, topic, qos, rewind, from } => json!({
+        ClientFrame::Subscribe { id, topic, qos, rewind, from, present } => json!({
             "type": "subscribe", "id": id, "topic": &**topic, "qos": quality(*qos),
             "rewind": rewind.map(|rewind| match rewind {
                 Rewind::Last(count) => json!({ "last": count }),
                 Rewind::SinceMs(time) => json!({ "since_ms": time }),
             }),
             "from": from.as_ref().map(|Point { epoch, seq }| json!({ "epoch": &**epoch, "seq": seq })),
+            "present": present.then_some(true),
         }),
         ClientFrame::Unsubscribe { id, topic } => {
             json!({ "type": "unsubscribe", "id": id, "topic": &**topic })
         }
         ClientFrame::Join { id, group } => json!({ "type": "join", "id": id, "group": &**group }),
         ClientFrame::Leave { id, group } => json!({ "type": "leave", "id": id, "group": &**group }),
+        ClientFrame::Watch { id, to } => json!({ "type": "watch", "id": id, "to": to.as_str() }),
+        ClientFrame::Unwatch { id, to } => json!({ "type": "unwatch", "id": id, "to": to.as_str() }),
         ClientFrame::Ping { id } => json!({ "type": "ping", "id": id }),
         ClientFrame::Pong => json!({ "type": "pong" }),
         ClientFrame::Ack(at) => {

@@ -1,7 +1,8 @@
 //! Server frames as plain JSON.
 
+use relay_protocol::Text;
 use relay_protocol::client::Position;
-use relay_protocol::server::{Failed, Limits, Message, Receipt, ServerFrame, Welcome};
+use relay_protocol::server::{Failed, Limits, Message, Presence, Receipt, ServerFrame, Welcome};
 use serde_json::{Value, json};
 
 /// Every field of a server frame.
@@ -27,6 +28,10 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
         ServerFrame::Degraded { level, reduced } => json!({
             "type": "degraded", "level": level, "reduced": reduced.iter().map(|what| &**what).collect::<Vec<_>>(),
         }),
+        ServerFrame::Presence(Presence { id, to, version, count, members, joined, left }) => json!({
+            "type": "presence", "id": id, "to": to.as_str(), "version": version, "count": count,
+            "members": members.as_ref().map(|members| texts(members)), "joined": some_texts(joined), "left": some_texts(left),
+        }),
         ServerFrame::Skip { first: Position { stream, epoch, seq }, to, reason } => json!({
             "type": "skip", "stream": &**stream, "epoch": &**epoch, "from": seq, "to": to, "reason": &**reason,
         }),
@@ -44,6 +49,15 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
             "reconnect": reconnect.name(), "reconnect_after_ms": reconnect_after_ms,
         }),
     }
+}
+
+fn texts<'t>(texts: &'t [Text<'_>]) -> Vec<&'t str> {
+    texts.iter().map(|text| &**text).collect()
+}
+
+/// Nothing where there are none.
+fn some_texts<'t>(some: &'t [Text<'_>]) -> Option<Vec<&'t str>> {
+    (!some.is_empty()).then(|| texts(some))
 }
 
 fn welcome(frame: &Welcome<'_>) -> Value {

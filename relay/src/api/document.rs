@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::problem::Problem;
-use crate::api::{ApiState, agents, broadcast, disconnect, info, keys, publish, revoke, tenants};
+use crate::api::{ApiState, agents, broadcast, disconnect, info, keys, presence, publish, revoke, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,6 +49,7 @@ pub(super) fn paths() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
         .routes(routes!(agents::session))
+        .routes(routes!(presence::presence))
         .routes(routes!(disconnect::disconnect))
         .routes(routes!(revoke::revoke))
         .routes(routes!(keys::list, keys::create))

@@ -57,14 +57,17 @@ pub(super) struct KeyRights {
     /// Patterns of the groups it may join.
     #[schema(max_items = 256)]
     join: Vec<String>,
+    /// Agents, groups and topics whose presence it may watch, as addresses; a trailing `*` stands for any rest.
+    #[schema(max_items = 256)]
+    watch: Vec<String>,
     /// Whether it may act on others of its tenant.
     admin: bool,
 }
 
 impl From<KeyRights> for RightsClaim {
     fn from(rights: KeyRights) -> RightsClaim {
-        let KeyRights { publish, subscribe, send, join, admin } = rights;
-        RightsClaim { publish, subscribe, send, join, admin }
+        let KeyRights { publish, subscribe, send, join, watch, admin } = rights;
+        RightsClaim { publish, subscribe, send, join, watch, admin }
     }
 }
 
@@ -88,12 +91,12 @@ pub(super) struct Key {
 
 impl From<ApiKey> for Key {
     fn from(key: ApiKey) -> Key {
-        let RightsClaim { publish, subscribe, send, join, admin } = key.rights;
+        let RightsClaim { publish, subscribe, send, join, watch, admin } = key.rights;
         Key {
             id: key.id.to_string(),
             agent: key.agent,
             label: key.label,
-            rights: KeyRights { publish, subscribe, send, join, admin },
+            rights: KeyRights { publish, subscribe, send, join, watch, admin },
             created_at_s: key.created_at_s,
             expires_at_s: key.expires_at_s,
             last_used_at_s: key.last_used_at_s,

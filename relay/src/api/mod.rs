@@ -17,6 +17,7 @@ mod keys;
 mod message;
 mod object;
 mod once;
+mod presence;
 mod problem;
 mod publish;
 mod rates;
@@ -38,6 +39,7 @@ use crate::config::Config;
 use crate::config::limits::LimitsConfig;
 use crate::directory::SharedDirectory;
 use crate::idempotency::IdempotencyStore;
+use crate::presence::Presence;
 use crate::revocation::Revocations;
 use crate::router::Router;
 use crate::telemetry::metrics::Metrics;
@@ -54,6 +56,8 @@ pub struct ApiParts {
     pub router: Arc<Router>,
     /// Who is where.
     pub directory: SharedDirectory,
+    /// Who is present.
+    pub presence: Arc<Presence>,
     /// Tells who presents a token.
     pub authenticator: Arc<dyn Authenticator>,
     /// Ends tokens.

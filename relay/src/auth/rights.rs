@@ -25,6 +25,8 @@ pub struct RightsClaim {
     pub send: Vec<String>,
     /// Patterns of the groups it may join.
     pub join: Vec<String>,
+    /// Agents, groups and topics whose presence it may watch, as addresses; a trailing `*` stands for any rest.
+    pub watch: Vec<String>,
     /// Whether it may act on others of its tenant.
     pub admin: bool,
 }
@@ -51,6 +53,7 @@ impl RightsClaim {
             subscribe: patterns("subscribe")?,
             send: patterns("send")?,
             join: patterns("join")?,
+            watch: patterns("watch")?,
             admin,
         })
     }
@@ -71,6 +74,7 @@ impl RightsClaim {
             subscribe: every(&["*"]),
             send: every(&["agent/*", "session/*", "group/*"]),
             join: every(&["*"]),
+            watch: every(&["agent/*", "group/*", "topic/*"]),
             admin: false,
         }
     }
@@ -109,6 +113,7 @@ pub struct Rights {
     sessions: Grants,
     groups: Grants,
     joins: Grants,
+    watches: Grants,
     admin: bool,
 }
 
@@ -118,6 +123,7 @@ impl Rights {
         check("publish", &claim.publish, topic::is_pattern)?;
         check("subscribe", &claim.subscribe, topic::is_pattern)?;
         check("join", &claim.join, topic::is_pattern)?;
+        check("watch", &claim.watch, is_watch_pattern)?;
         check("send", &claim.send, is_send_pattern)?;
         let send = |kind: AddressKind| {
             claim.send.iter().filter_map(move |address| address.strip_prefix(kind.prefix()))
@@ -129,6 +135,7 @@ impl Rights {
             sessions: Grants::new(send(AddressKind::Session)),
             groups: Grants::new(send(AddressKind::Group)),
             joins: Grants::new(claim.join.iter().map(String::as_str)),
+            watches: Grants::new(claim.watch.iter().map(String::as_str)),
             admin: claim.admin,
         })
     }
@@ -146,6 +153,11 @@ impl Rights {
     /// Whether it may become a member of a group.
     pub fn may_join(&self, group: &str) -> bool {
         self.joins.allow(group)
+    }
+
+    /// Whether it may know who is present at an address.
+    pub fn may_watch(&self, to: &Address<'_>) -> bool {
+        to.kind() != AddressKind::Session && self.watches.allow(to.as_str())
     }
 
     /// Whether it may send to an address. For a topic that is whether it may publish to it. The right to reach an agent
@@ -190,6 +202,15 @@ fn is_send_pattern(pattern: &str) -> bool {
     } else {
         false
     }
+}
+
+/// Whether `pattern` is an address whose presence can be watched, or can be continued to one.
+fn is_watch_pattern(pattern: &str) -> bool {
+    let topics = pattern.strip_prefix(AddressKind::Topic.prefix());
+    topics.map_or_else(
+        || is_send_pattern(pattern) && !pattern.starts_with(AddressKind::Session.prefix()),
+        topic::is_pattern,
+    )
 }
 
 /// Whether `head` is an agent, `~`, and no more of the random part than there is.

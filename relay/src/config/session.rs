@@ -20,6 +20,9 @@ pub struct SessionConfig {
     /// milliseconds.
     #[arg(long, env = "RELAY_SLOW_MS", default_value_t = 10_000, value_name = "MS")]
     pub slow_ms: u64,
+    /// How long an agent that was lost without a goodbye stays present, in milliseconds; 0 for not at all.
+    #[arg(long, env = "RELAY_PRESENCE_GRACE_MS", default_value_t = 15_000, value_name = "MS")]
+    pub presence_grace_ms: u64,
     /// Buffer for reading from a socket, in bytes. Measured: 4 KiB is faster than the library's 128 KiB and costs a
     /// thirtieth of the memory (ARCHITECTURE.md, decisions).
     #[arg(long, env = "RELAY_READ_BUFFER_BYTES", default_value_t = 4_096, value_name = "BYTES")]
@@ -39,6 +42,9 @@ impl SessionConfig {
         }
         if !(100..=300_000).contains(&self.slow_ms) {
             problems.push(ConfigError::new("RELAY_SLOW_MS", "must be 100 to 300000"));
+        }
+        if self.presence_grace_ms > 300_000 {
+            problems.push(ConfigError::new("RELAY_PRESENCE_GRACE_MS", "must be 300000 at most"));
         }
         if !(512..=1024 * 1024).contains(&self.read_buffer_bytes) {
             problems.push(ConfigError::new("RELAY_READ_BUFFER_BYTES", "must be 512 to 1048576"));

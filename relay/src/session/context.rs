@@ -17,6 +17,7 @@ use crate::config::limits::LimitsConfig;
 use crate::limits::AddressPlace;
 use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
+use crate::presence::Presence;
 use crate::resilience::Standing;
 use crate::router::Router;
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct SessionContext {
     pub router: Arc<Router>,
     /// Tells who presents a token.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Who is present.
+    pub presence: Arc<Presence>,
     /// What an agent, a source address and a tenant may do over all connections.
     pub limits: Arc<SharedLimits>,
     /// Counts.

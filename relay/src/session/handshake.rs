@@ -21,6 +21,7 @@ use crate::session::Over;
 use crate::session::Session;
 use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
+use crate::session::presence::Seen;
 use crate::session::pulse::Pulse;
 use crate::session::renewal::refused;
 use crate::session::replies::ReplyRights;
@@ -156,6 +157,7 @@ async fn admit<S: Socket>(
         address,
         limits,
         subscriptions: Subscriptions::default(),
+        seen: Seen::default(),
         replies: ReplyRights::default(),
         pulse: Pulse::new(settings, left, Instant::now()),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),

@@ -66,12 +66,12 @@ impl<S: Socket> Session<S> {
             &mut ClientFrame::Ping { id } => {
                 self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));
             }
-            &mut ClientFrame::Subscribe { id, ref topic, qos, rewind, ref from } => {
+            &mut ClientFrame::Subscribe { id, ref topic, qos, rewind, ref from, present } => {
                 self.command(id, arrival, |session| {
                     if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
                         return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
                     }
-                    session.subscribe(id, topic);
+                    session.subscribe(id, topic, present);
                 });
             }
             &mut ClientFrame::Unsubscribe { id, ref topic } => self.command(id, arrival, |session| {
@@ -85,6 +85,12 @@ impl<S: Socket> Session<S> {
                 session.leave_group(&group_address(group));
                 session.answer(&ServerFrame::Ok { id });
             }),
+            &mut ClientFrame::Watch { id, ref to } => {
+                self.command(id, arrival, |session| session.watch(id, to));
+            }
+            &mut ClientFrame::Unwatch { id, ref to } => {
+                self.command(id, arrival, |session| session.unwatch(id, to));
+            }
             &mut ClientFrame::Auth { id, ref token } => {
                 self.command(id, arrival, |session| session.renew(id, token.borrowed()));
             }
@@ -128,13 +134,19 @@ impl<S: Socket> Session<S> {
         met
     }
 
-    fn subscribe(&mut self, id: u64, topic: &str) {
+    fn subscribe(&mut self, id: u64, topic: &str, present: bool) {
+        if present && topic.ends_with('*') {
+            return self.refuse(Some(id), ErrorCode::Unsupported, "present by a wildcard");
+        }
         if !self.principal.rights().may_subscribe(topic) {
             return self.refuse(Some(id), ErrorCode::Forbidden, "topic");
         }
         let known = self.subscriptions.contains(topic);
         if !known && let Err(limit) = self.count_subscription() {
             return self.refuse_number(id, limit);
+        }
+        if present {
+            self.be_seen(topic);
         }
         let pattern: Arc<str> = topic.into();
         let change = self.subscriptions.wish(&pattern);
@@ -178,6 +190,7 @@ impl<S: Socket> Session<S> {
             return;
         }
         self.limits.unsubscribe();
+        self.be_unseen(topic);
         let change = self.subscriptions.forget(topic);
         for pattern in &change.begin {
             // Already wished for and answered; a loss while the bus is away is told by its gap.
@@ -189,9 +202,9 @@ impl<S: Socket> Session<S> {
         }
     }
 
-    /// One more subscription or group, or the limit that is in its way.
+    /// One more subscription, group or watch, or the limit that is in its way.
     pub(super) fn count_subscription(&mut self) -> Result<(), &'static str> {
-        let held = self.subscriptions.len() + self.registration.groups().len();
+        let held = self.subscriptions.len() + self.registration.groups().len() + self.watched();
         if held >= self.context.settings.limits.subscriptions {
             return Err("subscriptions");
         }

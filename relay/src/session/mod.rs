@@ -11,6 +11,7 @@ mod handshake;
 mod inbound;
 mod meter;
 mod moment;
+mod presence;
 mod pulse;
 mod renewal;
 mod replies;
@@ -36,6 +37,7 @@ pub use run::serve;
 pub use transport::Socket;
 
 use moment::{Moment, Tally};
+use presence::Seen;
 use pulse::Pulse;
 use renewal::Renewal;
 use replies::ReplyRights;
@@ -53,6 +55,7 @@ struct Session<S> {
     address: Address<'static>,
     limits: SessionLimits,
     subscriptions: Subscriptions,
+    seen: Seen,
     replies: ReplyRights,
     pulse: Pulse,
     timer: Pin<Box<Sleep>>,

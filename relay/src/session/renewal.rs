@@ -98,6 +98,7 @@ impl<S: Socket> Session<S> {
             self.refuse(None, ErrorCode::Forbidden, format!("no longer subscribed to {pattern}"));
         }
         self.leave_forbidden_groups();
+        self.end_forbidden_watches();
         self.answer(&ServerFrame::Ok { id });
         // News that came between the check and the registration found nobody.
         self.outbound.ask_recheck();

@@ -181,6 +181,7 @@ impl<S: Socket> Session<S> {
             let _ =
                 tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
         }
+        self.part(&over);
         let metrics = Arc::clone(&self.context.metrics);
         let Session { transport, outbound, registration, subscriptions, .. } = *self;
         for pattern in subscriptions.patterns() {

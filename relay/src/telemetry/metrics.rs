@@ -176,6 +176,10 @@ metrics! {
     group_retries: Counter = "relay_group_retries_total";
     /// Messages to a group that a member left unwritten, for another member.
     group_handed_on: Counter = "relay_group_handed_on_total";
+    /// Places whose presence sessions watch.
+    presence_watches: Gauge = "relay_presence_watches";
+    /// What watchers were told.
+    presence_news: Counter = "relay_presence_news_total";
     /// Channels of topics this instance listens on.
     topic_channels: Gauge = "relay_topic_channels";
     /// Batches handed to the bus.

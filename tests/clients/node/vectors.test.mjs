@@ -8,8 +8,8 @@ import { decode, encode } from "./wire.mjs";
 
 const FOLDER = new URL("../../../protocol/tests/vectors/", import.meta.url);
 const KNOWN = {
-  client: "hello auth send subscribe unsubscribe join leave ping pong ack credit bye",
-  server: "welcome ok error message receipt ping pong flow gap degraded skip resume token_expiring drain closing",
+  client: "hello auth send subscribe unsubscribe join leave watch unwatch ping pong ack credit bye",
+  server: "welcome ok error message receipt ping pong flow gap degraded presence skip resume token_expiring drain closing",
 };
 
 for (const [side, types] of Object.entries(KNOWN)) {

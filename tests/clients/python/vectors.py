@@ -8,8 +8,8 @@ import wire
 
 FOLDER = Path(__file__).resolve().parents[3] / "protocol" / "tests" / "vectors"
 KNOWN = {
-    "client": "hello auth send subscribe unsubscribe join leave ping pong ack credit bye",
-    "server": "welcome ok error message receipt ping pong flow gap degraded skip resume token_expiring drain closing",
+    "client": "hello auth send subscribe unsubscribe join leave watch unwatch ping pong ack credit bye",
+    "server": "welcome ok error message receipt ping pong flow gap degraded presence skip resume token_expiring drain closing",
 }
 
 

@@ -31,6 +31,12 @@ async fn an_administrator_reaches_no_other_tenant() -> anyhow::Result<()> {
         ("GET", "/v1/agents".to_owned(), None, (200, json!({"agents": []}))),
         ("GET", "/v1/keys".to_owned(), None, (200, json!({"keys": []}))),
         (
+            "GET",
+            "/v1/presence?of=agent/bob".to_owned(),
+            None,
+            (200, json!({"of": "agent/bob", "count": 0, "members": []})),
+        ),
+        (
             "POST",
             "/v1/disconnect".to_owned(),
             Some(json!({"agent": "bob"})),

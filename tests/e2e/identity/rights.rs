@@ -23,6 +23,7 @@ async fn an_agent_may_do_what_its_token_grants_and_nothing_else() -> anyhow::Res
         subscribe: words(&["news.*", "alerts"]),
         send: words(&["agent/desk"]),
         join: words(&[]),
+        watch: words(&[]),
         admin: false,
     };
     let mut agent = agent_with(&fleet, grants).await?;
@@ -72,6 +73,7 @@ async fn without_rights_an_agent_hears_and_answers_and_no_more() -> anyhow::Resu
         subscribe: Vec::new(),
         send: Vec::new(),
         join: Vec::new(),
+        watch: Vec::new(),
         admin: false,
     };
     let mut humble = agent_with(&fleet, nothing).await?;

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use relay_protocol::client::{Qos, ReceiptMode, Resume, Rewind, Send};
-use relay_protocol::{ClientFrame, Text};
+use relay_protocol::{Address, AddressKind, ClientFrame, Text};
 
 use super::name::{address, headers, id, lane, pattern, payload, point, position, text, token_name};
 
@@ -20,17 +20,24 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame<'static>> {
             .prop_map(|(id, token, client, resume)| ClientFrame::Hello { id, token, client, resume }),
         1 => (id(), text()).prop_map(|(id, token)| ClientFrame::Auth { id, token }),
         6 => send().prop_map(ClientFrame::Send),
-        1 => (id(), pattern(), qos(), of(rewind), of(point()))
-            .prop_map(|(id, topic, qos, rewind, from)| ClientFrame::Subscribe { id, topic, qos, rewind, from }),
+        1 => (id(), pattern(), qos(), of(rewind), of(point()), any::<bool>()).prop_map(
+            |(id, topic, qos, rewind, from, present)| ClientFrame::Subscribe { id, topic, qos, rewind, from, present }
+        ),
         1 => (id(), pattern()).prop_map(|(id, topic)| ClientFrame::Unsubscribe { id, topic }),
         1 => (id(), group()).prop_map(|(id, group)| ClientFrame::Join { id, group }),
         1 => (id(), group()).prop_map(|(id, group)| ClientFrame::Leave { id, group }),
+        1 => (id(), watchable()).prop_map(|(id, to)| ClientFrame::Watch { id, to }),
+        1 => (id(), watchable()).prop_map(|(id, to)| ClientFrame::Unwatch { id, to }),
         1 => id().prop_map(|id| ClientFrame::Ping { id }),
         1 => Just(ClientFrame::Pong),
         1 => position().prop_map(ClientFrame::Ack),
         1 => any::<(u64, u64)>().prop_map(|(messages, bytes)| ClientFrame::Credit { messages, bytes }),
         1 => Just(ClientFrame::Bye),
     ]
+}
+
+fn watchable() -> impl Strategy<Value = Address<'static>> {
+    address().prop_filter("no session", |address| address.kind() != AddressKind::Session)
 }
 
 fn group() -> impl Strategy<Value = Text<'static>> {

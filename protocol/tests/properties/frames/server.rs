@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
-use relay_protocol::server::{Failed, FlowState, GapReason, Limits, Message, Receipt, Welcome};
+use relay_protocol::server::{Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, Welcome};
 use relay_protocol::{ErrorCode, Reconnect, ServerFrame};
 
 use super::name::{address, agent, headers, id, lane, payload, point, position, session, text};
@@ -34,6 +34,7 @@ pub(crate) fn server() -> impl Strategy<Value = ServerFrame<'static>> {
         1 => (gap_reason(), any::<bool>(), vec(text(), 0..4), of(number()))
             .prop_map(|(reason, direct, topics, dropped)| ServerFrame::Gap { reason, direct, topics, dropped }),
         1 => (number(), vec(text(), 0..4)).prop_map(|(level, reduced)| ServerFrame::Degraded { level, reduced }),
+        1 => presence().prop_map(ServerFrame::Presence),
         1 => (position(), number(), text()).prop_map(|(first, to, reason)| ServerFrame::Skip { first, to, reason }),
         1 => (position(), any::<bool>(), of(text()))
             .prop_map(|(position, recovered, reason)| ServerFrame::Resume { position, recovered, reason }),
@@ -68,6 +69,21 @@ fn gap_reason() -> impl Strategy<Value = GapReason> {
 
 fn reconnect() -> impl Strategy<Value = Reconnect> {
     select(&[Reconnect::Never, Reconnect::BackOff, Reconnect::Now])
+}
+
+fn presence() -> impl Strategy<Value = Presence<'static>> {
+    let texts = || vec(text(), 0..4);
+    (of(id()), address(), any::<(u64, u64)>(), of(texts()), texts(), texts()).prop_map(
+        |(id, to, (version, count), members, joined, left)| Presence {
+            id,
+            to,
+            version,
+            count,
+            members,
+            joined,
+            left,
+        },
+    )
 }
 
 fn welcome() -> impl Strategy<Value = Welcome<'static>> {

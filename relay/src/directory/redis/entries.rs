@@ -29,11 +29,14 @@ pub(super) static REGISTER: Script = Script::new(
     ",
 );
 
-/// Deletes a session if it is still the one that is meant, and answers whether the agent has any left.
+/// Deletes sessions, each with its value, where they are still those that are meant, and answers whether the agent has any
+/// left.
 pub(super) static UNREGISTER: Script = Script::new(
     r"
-    if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
-        redis.call('HDEL', KEYS[1], ARGV[1])
+    for i = 1, #ARGV, 2 do
+        if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+            redis.call('HDEL', KEYS[1], ARGV[i])
+        end
     end
     return redis.call('EXISTS', KEYS[1])
     ",

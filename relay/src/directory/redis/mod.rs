@@ -32,6 +32,9 @@ use own::Own;
 use upkeep::Upkeep;
 use wildcards::Wildcards;
 
+/// Entries of dead instances deleted by one question.
+const DEAD_TOGETHER_MAX: usize = 500;
+
 /// The directory of one instance.
 #[derive(Debug)]
 pub struct RedisDirectory(Arc<Inner>);
@@ -120,10 +123,14 @@ impl Inner {
     async fn living(&self, question: &Question, key: &str, entries: Vec<Entry>) -> Vec<Entry> {
         let (living, dead): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| self.leases.alive(&entry.instance));
-        for Entry { session, instance, generation } in dead {
-            let value = entries::value(&instance, generation);
+        let dead: Vec<[String; 2]> = dead
+            .iter()
+            .map(|entry| [entry.session.to_string(), entries::value(&entry.instance, entry.generation)])
+            .collect();
+        for some in dead.chunks(DEAD_TOGETHER_MAX) {
+            let arguments: Vec<&str> = some.as_flattened().iter().map(String::as_str).collect();
             // If this fails the next who looks tries again.
-            entries::UNREGISTER.run::<()>(question, key, &[&session, &value]).await.ok();
+            entries::UNREGISTER.run::<()>(question, key, &arguments).await.ok();
         }
         living
     }

@@ -5,4 +5,5 @@ mod clocks;
 mod commands;
 mod degraded;
 mod identity;
+mod presence;
 mod rig;

@@ -20,9 +20,10 @@ use crate::auth::{AuthError, Authenticator, Principal, Rights, RightsClaim, Vali
 use crate::bus::memory::MemoryHub;
 use crate::bus::{Bus as _, Channel, InstanceId};
 use crate::config::Config;
-use crate::directory::memory::MemoryDirectoryHub;
+use crate::directory::memory::{MemoryDirectory, MemoryDirectoryHub};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
+use crate::presence::Presence;
 use crate::quota::memory::MemoryQuota;
 use crate::resilience::Standing;
 use crate::router::{Concerned, Router, RouterSettings};
@@ -78,6 +79,9 @@ impl Table {
     }
 }
 
+/// How long who is lost stays present.
+pub(super) const GRACE: Duration = Duration::from_secs(15);
+
 pub(super) struct Rig {
     pub(super) context: Arc<SessionContext>,
     table: Arc<Table>,
@@ -105,6 +109,13 @@ impl Rig {
         let (bus, events) = hub.join(1_024);
         bus.subscribe(&Channel::inbox(&instance)).await.unwrap();
         let directory = MemoryDirectoryHub::new().join(instance.clone());
+        let presence = Presence::new(
+            Arc::<MemoryDirectory>::clone(&directory),
+            Arc::clone(&metrics),
+            lifecycle.services.clone(),
+            GRACE,
+        );
+        lifecycle.services.spawn(Arc::clone(&presence).run(lifecycle.stop.clone()));
         let settings =
             RouterSettings { outcome_timeout: Duration::from_secs(5), route_ttl: Duration::from_secs(10) };
         let tracker = lifecycle.services.clone();
@@ -117,6 +128,7 @@ impl Rig {
         let standing = watch::Sender::new(Standing::NORMAL);
         let context = Arc::new(SessionContext {
             router,
+            presence,
             limits,
             authenticator: Arc::clone(&table) as Arc<dyn Authenticator>,
             metrics,
