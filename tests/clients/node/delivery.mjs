@@ -25,6 +25,7 @@ export function* deliveryChecks(relay) {
   yield ["a topic reaches its subscribers, a wildcard once", () => topics(relay)];
   yield ["unsubscribe ends a subscription", () => unsubscribe(relay)];
   yield ["a member does the work of its group", () => group(relay)];
+  yield ["a watcher hears who is present", () => presence(relay)];
   yield ["a request is replied to", () => request(relay)];
   yield ["a request gives the right to reply", () => rightToReply(relay)];
   yield ["each receipt mode tells what it should", () => receipts(relay)];
@@ -191,6 +192,18 @@ async function forbidden(relay) {
   const refused = await mute.command({ type: "subscribe", topic: "conformance.x" }, "error");
   assert.equal(refused.code, "forbidden");
   await mute.leave();
+}
+
+function presence(relay) {
+  return withPair(relay, "msgpack", "json", async (a, b) => {
+    const [topic, to] = ["conformance.room", "topic/conformance.room"];
+    const first = await a.command({ type: "watch", to }, "presence");
+    assert.deepEqual([first.version, first.count, first.members], [1, 0, []]);
+    await b.command({ type: "subscribe", topic, present: true }, "ok");
+    const next = await a.wait((frame) => frame.type === "presence");
+    assert.deepEqual([next.version, next.count, next.joined], [2, 1, [b.address.slice("agent/".length)]]);
+    await a.command({ type: "unwatch", to }, "ok");
+  });
 }
 
 function group(relay) {

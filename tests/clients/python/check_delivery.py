@@ -27,6 +27,7 @@ def checks(relay):
         ("a topic reaches its subscribers, a wildcard once", topics),
         ("unsubscribe ends a subscription", unsubscribe),
         ("a member does the work of its group within its credit", group),
+        ("a watcher hears who is present", presence),
         ("a request is replied to", request),
         ("a request gives the right to reply", right_to_reply),
         ("each receipt mode tells what it should", receipts),
@@ -180,6 +181,21 @@ async def forbidden(relay):
     refused = await mute.command({"type": "join", "group": "conformance.x"}, "error")
     assert refused["code"] == "forbidden", refused
     await leave(mute)
+
+
+async def presence(relay):
+    a, b = await pair(relay)
+    place = "topic/conformance.room"
+    told = await a.command({"type": "watch", "to": place}, "presence")
+    assert (told["version"], told["count"], told["members"]) == (1, 0, []), told
+    await b.command({"type": "subscribe", "topic": "conformance.room", "present": True}, "ok")
+    told = await a.wait(lambda frame: frame["type"] == "presence")
+    assert (told["version"], told["count"], told["joined"]) == (2, 1, [b.address.removeprefix("agent/")]), told
+    await b.command({"type": "unsubscribe", "topic": "conformance.room"}, "ok")
+    told = await a.wait(lambda frame: frame["type"] == "presence")
+    assert (told["version"], told["count"], told["left"]) == (3, 0, [b.address.removeprefix("agent/")]), told
+    await a.command({"type": "unwatch", "to": place}, "ok")
+    await leave(a, b)
 
 
 async def group(relay):
