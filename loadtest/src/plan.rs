@@ -63,6 +63,12 @@ pub struct Plan {
     /// slow-reader: when they stop reading their sockets
     #[arg(long, value_enum, default_value_t = Stall::FromStart)]
     pub stall: Stall,
+    /// noisy-tenant: agents of the noisy tenant, besides --agents of the quiet one
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub noisy: u32,
+    /// noisy-tenant: messages per second of the noisy tenant
+    #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub noise: u32,
     /// churn: agents that come a second, and leave again
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub churn: u32,

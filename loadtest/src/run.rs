@@ -41,13 +41,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     let bench = if compare.no_relay {
         nowhere(plan)?
     } else {
-        prepare(plan, running.clone(), launch.clone()).await?
+        prepare(plan, running.clone(), launch.clone(), scenario).await?
     };
     let beside = match baseline {
         Some(args) if args.launch == launch && args.running == running => {
             Some(Bench { plan: args.plan, ..bench.clone() })
         }
-        Some(args) => Some(prepare(args.plan, args.running, args.launch).await?),
+        Some(args) => Some(prepare(args.plan, args.running, args.launch, scenario).await?),
         None => None,
     };
     let turns = Turns { count, floors: compare.floor, relay: !compare.no_relay, baseline: beside };
@@ -86,18 +86,23 @@ fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
     Ok(Bench { plan, targets, tokens, relays: Vec::new(), redis: None, cluster: None })
 }
 
-async fn prepare(plan: Plan, running: RunningArgs, launch: LaunchArgs) -> anyhow::Result<Bench> {
+async fn prepare(
+    plan: Plan,
+    running: RunningArgs,
+    launch: LaunchArgs,
+    scenario: &Scenario,
+) -> anyhow::Result<Bench> {
     if !running.url.is_empty() {
         return reach(plan, running).await;
     }
-    let cluster = start(launch).await?;
+    let cluster = start(launch, scenario).await?;
     let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
     let (targets, relays) = (cluster.targets(), cluster.processes());
     let tokens = Tokens::Minter(cluster.minter().clone());
     Ok(Bench { plan, targets, tokens, relays, redis, cluster: Some(Arc::new(Mutex::new(cluster))) })
 }
 
-async fn start(args: LaunchArgs) -> anyhow::Result<Cluster> {
+async fn start(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster> {
     let redis = match args.redis_url {
         Some(url) => RedisChoice::Url(url),
         None if args.redis || args.instances > 1 => RedisChoice::Own,
@@ -107,13 +112,11 @@ async fn start(args: LaunchArgs) -> anyhow::Result<Cluster> {
         Some(path) => path,
         None => relay_beside_this_program()?,
     };
-    let options = ClusterOptions {
-        binary,
-        instances: args.instances,
-        redis,
-        arguments: Vec::new(),
-        environment: args.relay_env,
-    };
+    let own = scenario.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // The last one counts.
+    let environment = own.chain(args.relay_env).collect();
+    let options =
+        ClusterOptions { binary, instances: args.instances, redis, arguments: Vec::new(), environment };
     Cluster::start(options).await
 }
 

@@ -137,6 +137,19 @@ async fn a_request_that_nobody_answers_is_seen_unless_it_was_refused() {
 }
 
 #[tokio::test]
+async fn a_quota_that_meets_the_quiet_tenant_too_is_seen() {
+    let arguments = "noisy-tenant --rate 200 --noisy 4 --noise 2000 --pairs 1 --limit=p99<=1000";
+    let (noisy_only, everybody) = join!(
+        run_with(Fault::every(2, Wrong::LimitSecondTenant), arguments),
+        run_with(Fault::every(2, Wrong::Limit), arguments),
+    );
+    assert!(noisy_only.is_kept(), "{:?} {:?}", noisy_only.broken, noisy_only.against);
+    assert!(noisy_only.extra["noise"]["offered_per_s"].as_f64() > Some(1_000.0));
+    assert!(noisy_only.tally.failed["rate_limited"] > 100);
+    assert_eq!(everybody.broken.keys().copied().collect::<Vec<_>>(), ["refused to the quiet tenant"]);
+}
+
+#[tokio::test]
 async fn a_run_and_its_baseline_take_turns_and_what_breaks_in_either_counts() {
     let arguments = "direct --rate 400 --pairs 2 --against=--receipt=all";
     let (low, high) =

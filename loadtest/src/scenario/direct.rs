@@ -28,6 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "direct",
     about: "pairs of agents send to each other, in ping-pong with --depth in flight or on a schedule with --rate",
     arguments: "",
+    environment: &[],
     floor: Some(FloorKind::Echo),
     run,
 };

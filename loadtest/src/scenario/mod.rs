@@ -5,6 +5,7 @@ pub mod direct;
 pub mod drain;
 pub mod fan_out;
 pub mod idle;
+pub mod noisy_tenant;
 pub mod request_reply;
 pub mod slow_reader;
 
@@ -22,6 +23,7 @@ pub const ALL: &[Scenario] = &[
     fan_out::SCENARIO,
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
+    noisy_tenant::SCENARIO,
     drain::SCENARIO,
     churn::SCENARIO,
 ];
@@ -35,6 +37,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// Arguments that stand before those given.
     pub arguments: &'static str,
+    /// Settings of relays that are started for it, weaker than those given.
+    pub environment: &'static [(&'static str, &'static str)],
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
     /// Runs it once.

@@ -28,6 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "request-reply",
     about: "the first of each pair asks the second, with correlation ids, reply addresses and deadlines",
     arguments: "",
+    environment: &[],
     floor: Some(FloorKind::Echo),
     run,
 };
