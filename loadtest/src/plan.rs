@@ -7,7 +7,11 @@ use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
 use serde::Serialize;
 
+use crate::search::goal::Goal;
 use crate::stamp::PAYLOAD_BYTES_MIN;
+
+/// The bound of row AF1.
+const TARGET_P95_MS: f64 = 100.0;
 
 /// The load itself.
 #[derive(Debug, Clone, Args)]
@@ -75,6 +79,12 @@ pub struct Plan {
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,
+    /// Latency that 95 of 100 messages may take, in milliseconds, for --search and overload [default: 100]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    pub target_p95: Option<f64>,
+    /// The same of 99 of 100 messages [default: none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    pub target_p99: Option<f64>,
     /// Connections begun per second; without it as fast as they are made
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub connect_rate: Option<u32>,
@@ -164,6 +174,12 @@ impl Plan {
         Duration::from_secs_f64(self.warm_up)
     }
 
+    /// The latency target; row AF1's unless the command line says.
+    pub fn goal(&self) -> Goal {
+        let p95_ms = self.target_p95.or(self.target_p99.is_none().then_some(TARGET_P95_MS));
+        Goal { p95_ms, p99_ms: self.target_p99 }
+    }
+
     /// Silence after which a message is lost.
     pub fn grace(&self) -> Duration {
         Duration::from_secs_f64(self.grace)
@@ -174,6 +190,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("seconds between 0 and 86400".to_owned()),
+    }
+}
+
+fn milliseconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ms) if (0.1..=60_000.0).contains(&ms) => Ok(ms),
+        _ => Err("milliseconds between 0.1 and 60000".to_owned()),
     }
 }
 

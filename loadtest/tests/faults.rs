@@ -174,6 +174,18 @@ async fn a_run_and_its_baseline_take_turns_and_what_breaks_in_either_counts() {
 }
 
 #[tokio::test]
+async fn a_search_tells_each_rate_and_that_none_met_where_none_did() {
+    let report = run_with(Fault::every(3, Wrong::Refuse), "direct --search --rate 20 --target-p95 500").await;
+    let found = report.search.as_ref().expect("a search");
+    // Each rate is tried again when it missed.
+    let rates: Vec<u32> = found.steps.iter().map(|step| step.rate).collect();
+    assert_eq!((rates, found.highest_rate), (vec![20, 20, 10, 10], None));
+    let why = found.steps[0].missed.as_deref().expect("a reason");
+    assert!(why.ends_with("% refused"), "{why}");
+    assert!(!report.is_kept());
+}
+
+#[tokio::test]
 async fn a_connection_that_is_closed_early_is_told_with_its_reason() {
     let report = run_with(Fault::every(100, Wrong::Disconnect), "direct --depth 4").await;
     assert!(report.tally.disconnected["slow_consumer"] > 0, "{:?}", report.tally);

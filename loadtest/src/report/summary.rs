@@ -42,10 +42,16 @@ impl Report {
                 }
             }
             row("cpu", self.cpu_words());
+            if let Some(headroom) = &self.headroom {
+                row("headroom", headroom.words());
+            }
             if let Some(bytes) = self.rss_bytes_per_connection {
                 let at_end = self.rss_bytes_per_connection_at_end.unwrap_or(bytes);
                 row("memory", format!("{} a connection, {} at the end", kib(bytes), kib(at_end)));
             }
+        }
+        if let Some(found) = &self.search {
+            found.lines().for_each(|line| row("search", line));
         }
         for (spec, floor) in &self.floor {
             row(&format!("floor {spec}"), floor.words());
