@@ -61,6 +61,9 @@ pub struct Plan {
     /// request-reply: milliseconds after which an answer is worthless
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub deadline: u64,
+    /// request-reply: messages per second besides, which ask nothing
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub writes: Option<u32>,
     /// slow-reader: how many get one message in four and may stop reading
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub stalled: u32,
@@ -73,6 +76,9 @@ pub struct Plan {
     /// noisy-tenant: messages per second of the noisy tenant
     #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub noise: u32,
+    /// overload: how many times the rate before is sent
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = factor)]
+    pub overload: f64,
     /// churn: agents that come a second, and leave again
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub churn: u32,
@@ -190,6 +196,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("seconds between 0 and 86400".to_owned()),
+    }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (1.01..=100.0).contains(&factor) => Ok(factor),
+        _ => Err("a factor between 1.01 and 100".to_owned()),
     }
 }
 

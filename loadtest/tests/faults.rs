@@ -17,8 +17,9 @@ use crate::fake_relay::{SECRET, start};
 async fn run_with(fault: Fault, arguments: &str) -> Report {
     let url = start(fault).await;
     let brief = "--agents 4 --duration 0.3 --warm-up 0 --grace 0.5 --payload 100";
-    let line = format!("relay-loadtest run {arguments} --url {url} --hmac-secret {SECRET} {brief}");
-    let Command::Run(args) = Cli::complete(line.split(' ')).expect("arguments").command else {
+    let (scenario, others) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let line = format!("relay-loadtest run {scenario} --url {url} --hmac-secret {SECRET} {brief} {others}");
+    let Command::Run(args) = Cli::complete(line.split_whitespace()).expect("arguments").command else {
         panic!("`run`")
     };
     run(*args).await.expect("a run")
@@ -43,6 +44,10 @@ async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
         "fan-out --rate 300 --tenants 2 --publishers 2",
         "idle --after-message 2000 --tenants 2",
         "churn --rate 400 --churn 40 --against=",
+        "read-heavy --rate 300 --writes 100",
+        "multi-agent-swarm",
+        "lean-swarm --depth 4 --receipt all",
+        "large-payloads --rate 100",
     ];
     let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
     for (report, arguments) in reports.into_iter().zip(runs) {
@@ -122,6 +127,35 @@ async fn refusals_and_doubts_that_are_told_are_counted_and_break_nothing() {
     assert_eq!(report.tally.accepted + report.tally.failed["no_recipient"], report.tally.sent);
     assert_eq!((doubted, unknown.tally.lost), (vec![], 0));
     assert!(unknown.tally.unknown > 0);
+}
+
+#[tokio::test]
+async fn every_vote_is_gathered_and_a_lost_one_is_missed() {
+    let (kept, lost, market) = join!(
+        run_with(Fault::none(), "voting-consensus"),
+        run_with(Fault::every(7, Wrong::Drop), "voting-consensus"),
+        run_with(Fault::none(), "stock-market --rate 100"),
+    );
+    assert!(kept.is_kept() && market.is_kept(), "{:?} {:?}", kept.broken, market.broken);
+    let rounds = kept.extra["elections"]["rounds"].as_u64().expect("rounds");
+    // Each round is one call that four hear, and four votes.
+    assert_eq!((kept.tally.sent, kept.tally.delivered), (rounds * 5, rounds * 8));
+    assert!(lost.broken.contains_key("votes that do not add up"), "{:?}", lost.broken);
+    let ticks = market.tally.sent / 3;
+    assert_eq!((market.tally.sent, market.tally.delivered), (ticks * 3, ticks * 6), "two of four answer");
+}
+
+#[tokio::test]
+async fn an_overload_that_is_carried_breaks_nothing_and_one_that_is_lost_is_seen() {
+    let arguments = "overload --rate 200 --duration 3 --target-p95 500";
+    let (carried, lost) = join!(
+        run_with(Fault::none(), arguments),
+        run_with(Fault::every(2, Wrong::Drop), "overload --rate 200 --duration 1.5"),
+    );
+    assert!(carried.is_kept(), "{:?}", carried.broken);
+    let during = &carried.extra["overload"]["during"];
+    assert!(during["goodput_per_s"].as_f64() > Some(300.0), "{during}");
+    assert!(lost.broken.contains_key("lost"), "{:?}", lost.broken);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use crate::trial::performance::Performance;
 
 /// The generator's own share of a latency from which on the latency is mostly its own.
 const LAG_SHARE_MAX: f64 = 0.5;
+/// Below this it is the grain of timers.
+const LAG_MS_MIN: f64 = 1.0;
 /// Share of the machine's processors that is left when nothing is left: ticks are coarse.
 const IDLE_SHARE_MIN: f64 = 0.05;
 
@@ -77,17 +79,18 @@ impl Bottleneck {
     pub fn words(self) -> &'static str {
         match self {
             Bottleneck::Generator => "the GENERATOR was the limit: it sent late",
-            Bottleneck::Machine => "the machine was the limit: no core was idle",
+            Bottleneck::Machine => "the MACHINE was the limit: no core was idle",
             Bottleneck::Relay => "the generator had headroom",
         }
     }
 }
 
 fn limit(lag_ms: f64, latency_ms: f64, idle_share: f64) -> Bottleneck {
-    if lag_ms > 1.0 && lag_ms > latency_ms * LAG_SHARE_MAX {
-        Bottleneck::Generator
-    } else if idle_share < IDLE_SHARE_MIN {
+    // A generator that finds no core idle sends late too.
+    if idle_share < IDLE_SHARE_MIN {
         Bottleneck::Machine
+    } else if lag_ms > LAG_MS_MIN && lag_ms > latency_ms * LAG_SHARE_MAX {
+        Bottleneck::Generator
     } else {
         Bottleneck::Relay
     }
@@ -98,12 +101,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_is_blamed_before_the_machine_and_the_machine_before_the_relay() {
+    fn the_machine_is_blamed_before_the_generator_and_the_generator_before_the_relay() {
         assert_eq!(limit(60.0, 100.0, 0.5), Bottleneck::Generator);
-        assert_eq!(limit(60.0, 100.0, 0.0), Bottleneck::Generator);
+        assert_eq!(limit(60.0, 100.0, 0.0), Bottleneck::Machine);
         assert_eq!(limit(10.0, 100.0, 0.01), Bottleneck::Machine);
         assert_eq!(limit(10.0, 100.0, 0.3), Bottleneck::Relay);
-        // Below a millisecond it is the timer's grain.
         assert_eq!(limit(0.4, 0.5, 0.3), Bottleneck::Relay);
     }
 }

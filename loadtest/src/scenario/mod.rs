@@ -5,9 +5,13 @@ pub mod direct;
 pub mod drain;
 pub mod fan_out;
 pub mod idle;
+pub mod large_payloads;
 pub mod noisy_tenant;
+pub mod overload;
 pub mod request_reply;
+pub mod scatter;
 pub mod slow_reader;
+pub mod swarm;
 
 mod owed;
 
@@ -24,6 +28,14 @@ pub const ALL: &[Scenario] = &[
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
     noisy_tenant::SCENARIO,
+    overload::SCENARIO,
+    request_reply::READ_HEAVY,
+    request_reply::WRITE_HEAVY,
+    large_payloads::SCENARIO,
+    swarm::LEAN,
+    swarm::MULTI_AGENT,
+    scatter::VOTING,
+    scatter::MARKET,
     drain::SCENARIO,
     churn::SCENARIO,
 ];

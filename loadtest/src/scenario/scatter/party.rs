@@ -1,0 +1,107 @@
+//! Who publishes, and who answers.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use relay_protocol::{Address, Message, ServerFrame};
+
+use crate::agent::{Ended, Outbox};
+use crate::checker::Books;
+use crate::scenario::scatter::SOURCE;
+use crate::scenario::scatter::ballots::Ballots;
+use crate::stamp::Destination;
+use crate::trial::correspondent::{Correspondent, Heard};
+use crate::trial::drive::Role;
+use crate::trial::pace::Schedule;
+use crate::trial::stage::Window;
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Party {
+    pub(crate) correspondent: Correspondent,
+    pub(crate) task: Task,
+}
+
+/// What it does.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Publishes, and gathers answers.
+    Publish(Source),
+    /// Answers one in so many.
+    Answer { one_in: u64, to: Address<'static> },
+}
+
+/// What the one that publishes keeps.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) topic: (Destination, Address<'static>),
+    /// Nothing where a round waits for the one before.
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) ballots: Arc<Mutex<Ballots>>,
+}
+
+impl Role for Party {
+    fn correspondent(&mut self) -> &mut Correspondent {
+        &mut self.correspondent
+    }
+
+    fn hear(&mut self, frame: &ServerFrame<'_>, read_ns: u64, outbox: &mut Outbox) {
+        let heard = self.correspondent.hear(frame, read_ns);
+        match (&mut self.task, heard, frame) {
+            (Task::Answer { one_in, to }, Heard::Message(stamp), ServerFrame::Message(call)) => {
+                let me = self.correspondent.number;
+                if (u64::from(me) + stamp.number).is_multiple_of(*one_in) {
+                    let vote = call.correlation_id.as_deref().and_then(|round| vote(me, round));
+                    let to = (Destination::Agent(SOURCE), to.clone());
+                    self.correspondent.post(to, read_ns, outbox, |send, _| {
+                        send.correlation_id = vote.map(Into::into);
+                    });
+                }
+            }
+            (Task::Publish(source), Heard::Message(_), ServerFrame::Message(answer)) => {
+                if let Some((round, candidate)) = ballot(answer)
+                    && let Some(begun_ns) = source.ballots.lock().vote(round, candidate)
+                {
+                    self.correspondent.took(begun_ns, read_ns);
+                }
+            }
+            (Task::Publish(source), Heard::Unsent(_), _) => source.ballots.lock().give_up(),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
+        let Task::Publish(source) = &mut self.task else { return None };
+        if let Some(schedule) = &mut source.schedule {
+            return schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
+                self.correspondent.post(source.topic.clone(), at_ns, outbox, |_, _| {});
+            });
+        }
+        if !window.is_open(now_ns) {
+            return (now_ns < window.start_ns).then_some(window.start_ns);
+        }
+        let mut ballots = source.ballots.lock();
+        if ballots.is_over() {
+            let round = ballots.call(now_ns);
+            self.correspondent.post(source.topic.clone(), now_ns, outbox, |send, _| {
+                send.correlation_id = Some(round.to_string().into());
+            });
+        }
+        Some(window.end_ns)
+    }
+
+    fn finish(self, ended: Option<Ended>) -> Books {
+        self.correspondent.into_books(ended)
+    }
+}
+
+/// A vote as it travels: the round and the candidate.
+fn vote(voter: u32, round: &str) -> Option<String> {
+    let number = round.parse().ok()?;
+    Some(format!("{number}:{}", Ballots::choice(voter, number)))
+}
+
+fn ballot(answer: &Message<'_>) -> Option<(u64, usize)> {
+    let (round, candidate) = answer.correlation_id.as_deref()?.split_once(':')?;
+    Some((round.parse().ok()?, candidate.parse().ok()?))
+}
