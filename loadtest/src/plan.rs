@@ -64,6 +64,12 @@ pub struct Plan {
     /// request-reply: messages per second besides, which ask nothing
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub writes: Option<u32>,
+    /// token-streaming: messages of each stream
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tokens: u32,
+    /// priorities: messages per second that each recipient takes
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub take: u32,
     /// slow-reader: how many get one message in four and may stop reading
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub stalled: u32,

@@ -48,6 +48,7 @@ async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
         "multi-agent-swarm",
         "lean-swarm --depth 4 --receipt all",
         "large-payloads --rate 100",
+        "bursty --agents 20 --rate 400 --duration 3",
     ];
     let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
     for (report, arguments) in reports.into_iter().zip(runs) {
@@ -156,6 +157,22 @@ async fn an_overload_that_is_carried_breaks_nothing_and_one_that_is_lost_is_seen
     let during = &carried.extra["overload"]["during"];
     assert!(during["goodput_per_s"].as_f64() > Some(300.0), "{during}");
     assert!(lost.broken.contains_key("lost"), "{:?}", lost.broken);
+}
+
+#[tokio::test]
+async fn streams_go_on_over_a_refused_token_and_a_storm_comes_back() {
+    let (streams, refused, storm) = join!(
+        run_with(Fault::none(), "token-streaming --tokens 5"),
+        run_with(Fault::every(7, Wrong::Refuse), "token-streaming --tokens 5 --duration 1"),
+        run_with(Fault::none(), "reconnect-storm"),
+    );
+    for report in [&streams, &refused, &storm] {
+        assert!(report.is_kept(), "{}: {:?}", report.scenario, report.broken);
+    }
+    assert!(streams.extra["streams"]["completed"].as_u64() >= Some(4), "{:?}", streams.extra);
+    // Two pairs, 50 tokens a second: each stream ends though some of its tokens had to be sent again.
+    assert!(refused.extra["streams"]["completed"].as_u64() >= Some(8), "{:?}", refused.extra);
+    assert_eq!(storm.extra["storm"]["back"].as_u64(), Some(4));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What can be run. A scenario is one file here and one line in [`ALL`].
 
+pub mod bursty;
 pub mod churn;
 pub mod direct;
 pub mod drain;
@@ -8,10 +9,13 @@ pub mod idle;
 pub mod large_payloads;
 pub mod noisy_tenant;
 pub mod overload;
+pub mod priorities;
+pub mod reconnect_storm;
 pub mod request_reply;
 pub mod scatter;
 pub mod slow_reader;
 pub mod swarm;
+pub mod token_streaming;
 
 mod owed;
 
@@ -29,9 +33,13 @@ pub const ALL: &[Scenario] = &[
     slow_reader::SCENARIO,
     noisy_tenant::SCENARIO,
     overload::SCENARIO,
+    priorities::SCENARIO,
+    reconnect_storm::SCENARIO,
+    bursty::SCENARIO,
     request_reply::READ_HEAVY,
     request_reply::WRITE_HEAVY,
     large_payloads::SCENARIO,
+    token_streaming::SCENARIO,
     swarm::LEAN,
     swarm::MULTI_AGENT,
     scatter::VOTING,

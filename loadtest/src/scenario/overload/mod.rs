@@ -6,27 +6,18 @@
 
 mod party;
 mod phases;
+pub(crate) mod surge;
 
-use std::sync::Arc;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use crate::bench::Bench;
-use crate::clock::SECOND_NS;
-use crate::scenario::overload::party::Party;
-use crate::scenario::overload::phases::{Bins, Times};
-use crate::scenario::{Scenario, direct, pair_place};
+use crate::scenario::overload::surge::{Group, Surge};
+use crate::scenario::{Scenario, direct};
 use crate::search::{Found, search};
-use crate::stamp::Destination;
-use crate::trial::conduct::conduct;
-use crate::trial::crew::{Crew, Member};
-use crate::trial::pace::{Metronome, Schedule};
+use crate::trial::Trial;
 use crate::trial::performance::Performance;
-use crate::trial::stage::Window;
-use crate::trial::{Trial, addresses};
 
 /// See the page.
 pub const SCENARIO: Scenario = Scenario {
@@ -53,21 +44,10 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
             Some(rate) => (rate, None),
             None => highest(trial.bench).await.map(|(rate, found)| (rate, Some(found)))?,
         };
-        let surplus = surplus(rate, plan.overload)?;
-        let target_ns = plan.goal().p95_ms.or(plan.goal().p99_ms).map_or(SECOND_NS, nanoseconds);
-        let bins = Arc::new(Bins::new(plan.duration, target_ns));
-        let members = members(trial, rate, surplus, &bins)?;
-        let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
-        let crew = Crew::gather(trial, members).await?;
-        let mut times = None;
-        let metronomes = |window: Window| {
-            times = Some((window, Times::of(&window)));
-            let base = Metronome::start(window, rate, wakes.clone())?;
-            Ok((base, Metronome::start(Times::of(&window).overload(), surplus, wakes)?))
-        };
-        let mut performance = conduct(trial, crew, 1, metronomes).await?;
-        let (window, times) = times.context("traffic never began")?;
-        let figures = figures(&bins, &window, &times, (rate, surplus));
+        let all = 0..plan.agents.next_multiple_of(2);
+        let surplus = Group { agents: all.clone(), rate: surplus(rate, plan.overload)? };
+        let surge = Surge { base: Group { agents: all, rate }, surplus };
+        let (mut performance, figures) = surge.run(trial).await?;
         judge(&figures, &mut performance);
         performance.extra.insert("overload".to_owned(), figures);
         performance.extra.extend(found.map(|found| ("search".to_owned(), json!(found))));
@@ -89,47 +69,6 @@ fn surplus(rate: u32, factor: f64) -> anyhow::Result<u32> {
     let surplus = (f64::from(rate) * (factor - 1.0)).round() as u32;
     anyhow::ensure!(surplus > 0, "--overload {factor} is no overload");
     Ok(surplus)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bound of the command line")]
-fn nanoseconds(ms: f64) -> u64 {
-    (ms * 1e6) as u64
-}
-
-fn members(
-    trial: &Trial<'_>,
-    rate: u32,
-    surplus: u32,
-    bins: &Arc<Bins>,
-) -> anyhow::Result<Vec<Member<Party>>> {
-    let plan = trial.plan();
-    let count = plan.agents.next_multiple_of(2);
-    let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
-    let everybody = addresses(&identities)?;
-    let member = |(identity, number): (_, u32)| {
-        let role = Party {
-            correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
-            peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
-            base: Schedule::new(number, count, rate),
-            surplus: Schedule::new(number, count, surplus),
-            window: None,
-            bins: Arc::clone(bins),
-        };
-        Member { identity, role, topics: Vec::new(), wake: Arc::new(Notify::new()) }
-    };
-    Ok(identities.into_iter().zip(0..).map(member).collect())
-}
-
-fn figures(bins: &Bins, window: &Window, times: &Times, (rate, surplus): (u32, u32)) -> Value {
-    let since = |at_ns: u64| at_ns - window.measure_ns;
-    let (rise, fall, end) = (since(times.rise_ns), since(times.fall_ns), since(window.end_ns));
-    let (base, over) = (f64::from(rate), f64::from(rate) + f64::from(surplus));
-    json!({
-        "before": bins.phase(0, rise, base),
-        "during": bins.phase(rise, fall, over),
-        "after": bins.phase(fall, end, base),
-        "recovered_after_s": bins.recovered_after_s(fall),
-    })
 }
 
 fn judge(figures: &Value, performance: &mut Performance) {

@@ -1,4 +1,4 @@
-//! One of a pair, which for a while sends more than the relays carry.
+//! One of a pair, which talks all the time, or during the surge, or more during the surge.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(crate) struct Party {
     pub(crate) correspondent: Correspondent,
     pub(crate) peer: (Destination, Address<'static>),
     /// From the first to the last send.
-    pub(crate) base: Schedule,
-    /// During the overload only.
-    pub(crate) surplus: Schedule,
+    pub(crate) base: Option<Schedule>,
+    /// During the surge only.
+    pub(crate) surplus: Option<Schedule>,
     pub(crate) window: Option<Window>,
     pub(crate) bins: Arc<Bins>,
 }
@@ -46,9 +46,12 @@ impl Role for Party {
         let mut send = |at_ns, outbox: &mut Outbox| {
             correspondent.post(peer.clone(), at_ns, outbox, |_, _| {});
         };
-        let over = Times::of(window).overload();
-        let again = self.surplus.send_due(&over, now_ns, outbox, &mut send);
-        self.base.send_due(window, now_ns, outbox, &mut send).or(again)
+        let surge = Times::of(window).surge();
+        let mut due = |schedule: Option<&mut Schedule>, window: &Window| {
+            schedule.and_then(|schedule| schedule.send_due(window, now_ns, outbox, &mut send))
+        };
+        let again = due(self.surplus.as_mut(), &surge);
+        due(self.base.as_mut(), window).or(again)
     }
 
     fn finish(self, ended: Option<Ended>) -> Books {

@@ -1,4 +1,4 @@
-//! What arrived when: bins of time, and what they say of before, during and after the overload. Pure but for its counters.
+//! What arrived when: bins of time, and what they say of before, during and after a surge. Pure but for its counters.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ pub(crate) struct Phase {
 /// When the phases begin and end, of a window in three parts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// When the overload begins.
+    /// When the surge begins.
     pub(crate) rise_ns: u64,
     /// When it ends.
     pub(crate) fall_ns: u64,
@@ -61,8 +61,8 @@ impl Times {
         Times { rise_ns: window.measure_ns + third, fall_ns: window.measure_ns + 2 * third }
     }
 
-    /// The overload as a window of its own.
-    pub(crate) fn overload(&self) -> Window {
+    /// The surge as a window of its own.
+    pub(crate) fn surge(&self) -> Window {
         Window { start_ns: self.rise_ns, measure_ns: self.rise_ns, end_ns: self.fall_ns }
     }
 }

@@ -16,8 +16,9 @@ use relay_protocol::Address;
 use tokio::sync::Notify;
 
 use crate::scenario::Scenario;
+use crate::scenario::owed::Owed;
 use crate::scenario::scatter::ballots::Ballots;
-use crate::scenario::scatter::party::{Party, Source, Task};
+use crate::scenario::scatter::party::{Answering, Party, Source, Task};
 use crate::stamp::Destination;
 use crate::trial::conduct::conduct;
 use crate::trial::crew::{Crew, Member};
@@ -64,6 +65,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
                     topic: (Destination::Topic(0), topic.clone()),
                     schedule: plan.rate.map(|rate| Schedule::new(0, 1, rate)),
                     ballots: Arc::clone(&ballots),
+                    owed: Owed::default(),
                 };
                 let correspondent = trial.correspondent(number, Vec::new(), &everybody, !gathers);
                 let role = Party { correspondent, task: Task::Publish(source) };
@@ -72,7 +74,8 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
             let topics = vec![(Destination::Topic(0), TOPIC.to_owned())];
             let correspondent = trial.correspondent(number, topics, &everybody, !gathers);
             let one_in = if gathers { 1 } else { ANSWERS_ONE_IN };
-            let role = Party { correspondent, task: Task::Answer { one_in, to: everybody[0].clone() } };
+            let answering = Answering { one_in, to: everybody[0].clone(), vote: None, owed: Owed::default() };
+            let role = Party { correspondent, task: Task::Answer(answering) };
             Member { identity, role, topics: vec![TOPIC.to_owned()], wake }
         };
         let members: Vec<Member<Party>> = identities.into_iter().zip(0..).map(member).collect();

@@ -7,6 +7,7 @@ use relay_protocol::{Address, Message, ServerFrame};
 
 use crate::agent::{Ended, Outbox};
 use crate::checker::Books;
+use crate::scenario::owed::Owed;
 use crate::scenario::scatter::SOURCE;
 use crate::scenario::scatter::ballots::Ballots;
 use crate::stamp::Destination;
@@ -27,8 +28,19 @@ pub(crate) struct Party {
 pub(crate) enum Task {
     /// Publishes, and gathers answers.
     Publish(Source),
-    /// Answers one in so many.
-    Answer { one_in: u64, to: Address<'static> },
+    /// Answers.
+    Answer(Answering),
+}
+
+/// What one that answers keeps.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    /// Of so many messages it answers one.
+    pub(crate) one_in: u64,
+    pub(crate) to: Address<'static>,
+    /// Its last vote, and how often it is to be sent again.
+    pub(crate) vote: Option<String>,
+    pub(crate) owed: Owed,
 }
 
 /// What the one that publishes keeps.
@@ -38,6 +50,16 @@ pub(crate) struct Source {
     /// Nothing where a round waits for the one before.
     pub(crate) schedule: Option<Schedule>,
     pub(crate) ballots: Arc<Mutex<Ballots>>,
+    /// Calls that were refused and are to be made again.
+    pub(crate) owed: Owed,
+}
+
+impl Answering {
+    fn answer(&self, correspondent: &mut Correspondent, at_ns: u64, outbox: &mut Outbox) {
+        let to = (Destination::Agent(SOURCE), self.to.clone());
+        let vote = self.vote.clone();
+        correspondent.post(to, at_ns, outbox, |send, _| send.correlation_id = vote.map(Into::into));
+    }
 }
 
 impl Role for Party {
@@ -48,15 +70,16 @@ impl Role for Party {
     fn hear(&mut self, frame: &ServerFrame<'_>, read_ns: u64, outbox: &mut Outbox) {
         let heard = self.correspondent.hear(frame, read_ns);
         match (&mut self.task, heard, frame) {
-            (Task::Answer { one_in, to }, Heard::Message(stamp), ServerFrame::Message(call)) => {
+            (Task::Answer(answering), Heard::Message(stamp), ServerFrame::Message(call)) => {
                 let me = self.correspondent.number;
-                if (u64::from(me) + stamp.number).is_multiple_of(*one_in) {
-                    let vote = call.correlation_id.as_deref().and_then(|round| vote(me, round));
-                    let to = (Destination::Agent(SOURCE), to.clone());
-                    self.correspondent.post(to, read_ns, outbox, |send, _| {
-                        send.correlation_id = vote.map(Into::into);
-                    });
+                if (u64::from(me) + stamp.number).is_multiple_of(answering.one_in) {
+                    answering.vote = call.correlation_id.as_deref().and_then(|round| vote(me, round));
+                    answering.answer(&mut self.correspondent, read_ns, outbox);
                 }
+            }
+            // A vote that was refused is cast again; an order is not.
+            (Task::Answer(answering), Heard::Unsent(unsent), _) if answering.vote.is_some() => {
+                answering.owed.again(&unsent, read_ns);
             }
             (Task::Publish(source), Heard::Message(_), ServerFrame::Message(answer)) => {
                 if let Some((round, candidate)) = ballot(answer)
@@ -65,29 +88,36 @@ impl Role for Party {
                     self.correspondent.took(begun_ns, read_ns);
                 }
             }
-            (Task::Publish(source), Heard::Unsent(_), _) => source.ballots.lock().give_up(),
+            (Task::Publish(source), Heard::Unsent(unsent), _) => source.owed.again(&unsent, read_ns),
             _ => {}
         }
     }
 
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
-        let Task::Publish(source) = &mut self.task else { return None };
+        let source = match &mut self.task {
+            Task::Publish(source) => source,
+            Task::Answer(answering) => {
+                while answering.owed.take(now_ns) {
+                    answering.answer(&mut self.correspondent, now_ns, outbox);
+                }
+                return answering.owed.next_ns();
+            }
+        };
         if let Some(schedule) = &mut source.schedule {
             return schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
                 self.correspondent.post(source.topic.clone(), at_ns, outbox, |_, _| {});
             });
         }
-        if !window.is_open(now_ns) {
-            return (now_ns < window.start_ns).then_some(window.start_ns);
-        }
         let mut ballots = source.ballots.lock();
-        if ballots.is_over() {
-            let round = ballots.call(now_ns);
+        let calls = window.is_open(now_ns) && ballots.is_over();
+        if calls || source.owed.take(now_ns) {
+            let round = if calls { ballots.call(now_ns) } else { ballots.round() };
             self.correspondent.post(source.topic.clone(), now_ns, outbox, |send, _| {
                 send.correlation_id = Some(round.to_string().into());
             });
         }
-        Some(window.end_ns)
+        let begins = (now_ns < window.start_ns).then_some(window.start_ns);
+        source.owed.next_ns().or(begins)
     }
 
     fn finish(self, ended: Option<Ended>) -> Books {
