@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
 use serde::Serialize;
@@ -171,6 +171,12 @@ impl From<Receipt> for ReceiptMode {
 }
 
 impl Plan {
+    /// What the command line makes where nothing is said.
+    pub fn usual() -> anyhow::Result<Plan> {
+        let command = Plan::augment_args(Command::new("plan"));
+        Ok(Plan::from_arg_matches(&command.try_get_matches_from(["plan"])?)?)
+    }
+
     /// What the sends ask for.
     pub fn receipt_mode(&self) -> ReceiptMode {
         self.receipt.into()
