@@ -34,3 +34,4 @@ pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;

@@ -11,10 +11,9 @@ mod isolation;
 mod keys;
 mod levels;
 mod limits;
-mod redis_outage;
+mod redis;
 mod secrecy;
 mod slow_recipient;
 mod start;
-
 mod trace;
 mod traffic;
