@@ -35,3 +35,4 @@ pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;

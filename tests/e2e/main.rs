@@ -8,14 +8,14 @@ mod groups;
 mod health;
 mod identity;
 mod instance_death;
+mod isolation;
 mod keys;
 mod levels;
 mod limits;
 mod presence;
-mod redis_outage;
+mod redis;
 mod secrecy;
 mod slow_recipient;
 mod start;
-
 mod trace;
 mod traffic;

@@ -13,7 +13,9 @@ pub mod peer;
 pub mod program;
 pub mod raw;
 pub mod redis;
+pub mod secured;
 pub mod seed;
+pub mod sentinel;
 pub mod talk;
 pub mod turn;
 

@@ -24,6 +24,7 @@ fn the_document_names_every_call() {
         "get /v1/info",
         "get /v1/keys",
         "get /v1/openapi.json",
+        "get /v1/presence",
         "get /v1/sessions/{session}",
         "get /v1/tenants/{tenant}",
         "patch /v1/tenants/{tenant}",

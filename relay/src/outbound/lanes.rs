@@ -92,10 +92,7 @@ impl Lanes {
         (self.messages, self.bytes) = (messages, bytes);
         self.conflated.0 += frames as u64;
         self.conflated.1 += replaced_bytes;
-        match item.lane {
-            Lane::High => self.high.push(item),
-            Lane::Normal => self.normal.push(item),
-        }
+        self.line_mut(item.lane).push(item);
         Ok(())
     }
 
@@ -106,10 +103,7 @@ impl Lanes {
         if let Err(error) = self.push(item) {
             return Err((error, job));
         }
-        match lane {
-            Lane::High => self.high.give_job(job),
-            Lane::Normal => self.normal.give_job(job),
-        }
+        self.line_mut(lane).give_job(job);
         Ok(())
     }
 
@@ -132,14 +126,10 @@ impl Lanes {
         let Some(bounds) = self.bounds else {
             return Err(PushError::Closed);
         };
-        let waiting = match lane {
-            Lane::High => &mut self.high,
-            Lane::Normal => &mut self.normal,
-        };
         // Its size is known when it is written.
-        let bytes = waiting.push_frame(frame, lane, encoding, taken_at);
+        let bytes = self.line_mut(lane).push_frame(frame, lane, encoding, taken_at);
         if self.messages > 0 && (self.messages + 1 > bounds.messages || self.bytes + bytes > bounds.bytes) {
-            waiting.take_back(bytes);
+            self.line_mut(lane).take_back(bytes);
             self.full_since.get_or_insert_with(Instant::now);
             return Err(PushError::Full);
         }
@@ -155,6 +145,13 @@ impl Lanes {
         }
     }
 
+    fn line_mut(&mut self, lane: Lane) -> &mut Line {
+        match lane {
+            Lane::High => &mut self.high,
+            Lane::Normal => &mut self.normal,
+        }
+    }
+
     /// The lane whose turn it is.
     fn next_lane(&self) -> Lane {
         let normal_waits = self.normal.front().is_some();
@@ -166,10 +163,7 @@ impl Lanes {
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Item> {
-        let item = match lane {
-            Lane::High => self.high.pop(),
-            Lane::Normal => self.normal.pop(),
-        }?;
+        let item = self.line_mut(lane).pop()?;
         let frames = item.chunk.frames as usize;
         let normal_waits = self.normal.front().is_some();
         self.preferred = if lane == Lane::High && normal_waits { self.preferred + frames } else { 0 };

@@ -8,6 +8,8 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::session::Socket;
+
 /// First the bytes that were read with the request's head, then the socket.
 #[derive(Debug)]
 pub(super) struct Prefixed {
@@ -38,6 +40,16 @@ impl AsyncRead for Prefixed {
             self.prefix = None;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket for Prefixed {
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.prefix.is_some() {
+            return Poll::Ready(());
+        }
+        // An error shows itself to the read that follows.
+        self.socket.poll_read_ready(cx).map(drop)
     }
 }
 
