@@ -58,6 +58,12 @@ impl Intruder {
                 if said["type"] == "message" {
                     ensure!(said["payload"] == MARK && said["from"] != "agent/alice", "{said}");
                 }
+                // In its own tenant nobody is seen in a topic.
+                let topic = said["to"].as_str().is_some_and(|to| to.starts_with("topic/"));
+                ensure!(
+                    said["type"] != "presence" || !topic || said["count"] == 0,
+                    "a victim is seen: {said}"
+                );
                 ensure!(said["type"] != "closing", "{said}");
                 if said["type"] == "pong" && said["id"] == self.last_id {
                     return Ok(());
@@ -106,7 +112,7 @@ fn attempt(secrets: &Secrets, id: u64, chance: &mut Chance) -> Value {
         4 => {
             json!({"type": "ack", "stream": address(secrets, chance), "epoch": "1", "seq": chance.below(100)})
         }
-        5 => json!({"type": "watch", "agent": name(secrets, chance), "topic": name(secrets, chance)}),
+        5 => json!({"type": "watch", "to": address(secrets, chance)}),
         _ => json!({"type": "send", "to": address(secrets, chance), "payload": MARK}),
     };
     tried["id"] = id.into();
@@ -188,7 +194,7 @@ pub(super) fn call(secrets: &Secrets, chance: &mut Chance) -> (&'static str, Str
             "/v1/broadcast".into(),
             Some(json!({"to": [address(secrets, chance)], "message": {"payload": MARK}})),
         ),
-        9 => ("GET", format!("/v1/presence/{named}{tenant}"), None),
+        9 => ("GET", format!("/v1/presence?of=agent/{named}{}", tenant.replace('?', "&")), None),
         _ => ("POST", "/v1/publish".into(), Some(body)),
     }
 }

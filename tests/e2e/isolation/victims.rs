@@ -35,11 +35,18 @@ impl Victims {
             victims.welcomes.push(serde_json::from_slice(&welcome)?);
             victims.sockets.push(socket);
         }
-        let id = victims.next_id();
-        for socket in &mut victims.sockets {
-            let wish = json!({"type": "subscribe", "id": id, "topic": "private.*"});
-            socket.send(&frame(TEXT, wish.to_string().as_bytes())).await?;
-            while !saw(socket, |frame| frame["id"] == id).await? {}
+        for wish in [
+            json!({"type": "subscribe", "topic": "private.*"}),
+            json!({"type": "subscribe", "topic": "private.plans", "present": true}),
+            json!({"type": "join", "group": "private.plans"}),
+        ] {
+            let id = victims.next_id();
+            for socket in &mut victims.sockets {
+                let mut wish = wish.clone();
+                wish["id"] = id.into();
+                socket.send(&frame(TEXT, wish.to_string().as_bytes())).await?;
+                while !saw(socket, |frame| frame["id"] == id && frame["type"] == "ok").await? {}
+            }
         }
         Ok(victims)
     }
