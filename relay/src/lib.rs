@@ -32,5 +32,6 @@ pub mod revocation;
 pub mod router;
 pub mod server;
 pub mod session;
+pub mod streams;
 pub mod telemetry;
 pub mod tenants;
