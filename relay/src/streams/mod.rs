@@ -122,6 +122,8 @@ pub struct Opening {
     pub inbox: StreamKey,
     /// Its name, if it does not go on with another.
     pub session: Arc<str>,
+    /// Which connection of it, if it does not go on with another.
+    pub generation: u64,
     /// The hash of the ticket that it gets.
     pub ticket: Digest,
     /// The session it wants to go on with, and the hash of the ticket that it shows.

@@ -9,6 +9,8 @@
 //! | `…:d:AGENT`, `…:e:AGENT` | the `mid`s of a sender, and those before them |
 //! | `…:c:SESSION` | the counter of a sending session |
 
+use std::fmt;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,11 +84,11 @@ impl RedisStreams {
     }
 }
 
-fn text(value: impl ToString) -> Value {
-    Value::from(value.to_string())
+fn text(value: impl fmt::Display) -> Value {
+    format!("{value}").into()
 }
 
-fn optional(value: Option<impl ToString>) -> Value {
+fn optional(value: Option<impl fmt::Display>) -> Value {
     value.map_or_else(|| Value::from(""), text)
 }
 
@@ -106,7 +108,7 @@ fn ticket(hash: &Digest) -> Value {
 
 impl StreamStore for RedisStreams {
     fn open(&self, opening: Opening) -> Answer<Opened> {
-        let Opening { inbox, session, ticket: given, resume, instance } = opening;
+        let Opening { inbox, session, generation, ticket: given, resume, instance } = opening;
         let (resumed, shown) = match &resume {
             Some((session, shown)) => (&**session, ticket(shown)),
             None => ("", "".into()),
@@ -122,6 +124,7 @@ impl StreamStore for RedisStreams {
             shown,
             text(instance),
             text(READERS_MAX),
+            text(generation),
         ];
         let kept = kept.map(|session| format!("t:{session}"));
         let opened = self.ask::<Vec<String>>(&OPEN, &inbox, kept, arguments);
@@ -188,8 +191,12 @@ impl StreamStore for RedisStreams {
     fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
         let mut arguments = vec![millis(self.settings.age)];
         for Ack { session, generation, epoch, seq, expired } in acks {
-            let expired: String = expired.iter().map(|seq| format!("{seq},")).collect();
-            let expired = format!(",{expired}").into();
+            let mut between_commas = ",".to_owned();
+            for seq in expired {
+                // Writing into a string meets no error.
+                let _ = write!(between_commas, "{seq},");
+            }
+            let expired = between_commas.into();
             arguments.extend([text(session), text(generation), text(epoch), text(seq), expired]);
         }
         let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);

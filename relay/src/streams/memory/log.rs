@@ -138,7 +138,7 @@ impl Log {
 
     pub(super) fn open(&mut self, opening: Opening, now: Instant, settings: &StreamSettings) -> Opened {
         self.touch(now);
-        let Opening { session, ticket, resume, instance, .. } = opening;
+        let Opening { session, generation, ticket, resume, instance, .. } = opening;
         let till = now + settings.grace;
         let goes_on = resume.filter(|(session, shown)| {
             let kept = self.sessions.get(session);
@@ -147,11 +147,12 @@ impl Log {
         let resumed = goes_on.is_some();
         let (session, former) = goes_on.map_or((session, None), |(session, shown)| (session, Some(shown)));
         let before = self.sessions.get(&session).filter(|_| resumed);
-        let generation = before.map_or(1, |kept| kept.generation + 1);
+        let generation = before.map_or(generation, |kept| kept.generation + 1);
         let before = before.map(|kept| kept.instance.clone());
         let kept = Kept { ticket, former, generation, instance: instance.clone(), till };
         self.sessions.insert(Arc::clone(&session), kept);
-        let begin = if self.readers.is_empty() { self.first - 1 } else { self.head() };
+        // What nobody has presented is presented to it: the session that would have may never come back.
+        let begin = self.done.max(self.first - 1);
         let known = self.readers.get(&session).map(|reader| reader.seq);
         let position = known.or((self.readers.len() < READERS_MAX).then_some(begin));
         if let Some(seq) = position {

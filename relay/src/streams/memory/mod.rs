@@ -112,11 +112,12 @@ impl StreamStore for MemoryStreams {
     }
 
     fn close(&self, inbox: StreamKey, session: Arc<str>, generation: u64) -> Answer<()> {
-        answer(self.ask(&inbox, false, |log, _, _| {
+        self.ask(&inbox, false, |log, _, _| {
             if let Some(log) = log {
                 log.close(&session, generation);
             }
-        }))
+        });
+        answer(())
     }
 
     fn append(&self, stream: StreamKey, messages: Vec<Append>) -> Answer<Appended> {
