@@ -47,7 +47,7 @@ impl Bench {
     pub fn cpu(&self) -> anyhow::Result<Cpu> {
         let relay = if self.relays.is_empty() { None } else { Some(process::cpu_seconds(&self.relays)?) };
         let redis = self.redis.map(Process::cpu_seconds).transpose()?;
-        Ok(Cpu { relay, redis, generator: Process::own().cpu_seconds()? })
+        Ok(Cpu { relay, redis, generator: Process::own().cpu_seconds()?, idle: process::idle_seconds()? })
     }
 
     /// Resident bytes of the relays, where they are known.

@@ -52,6 +52,10 @@ pub struct RunArgs {
     /// What to compare with.
     #[command(flatten)]
     pub compare: CompareArgs,
+    /// Find the highest --rate that meets --target-p95 and --target-p99 (beginning at --rate, else 1000): doubled until it is
+    /// missed, then halved in between to within 6 %; the report is that of the rate found
+    #[arg(long, conflicts_with_all = ["floor", "pairs", "limit", "no_relay"])]
+    pub search: bool,
     /// Write the report there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -24,6 +24,7 @@ pub mod process;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod stamp;
 pub mod target;
 pub mod token;

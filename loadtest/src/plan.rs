@@ -7,7 +7,11 @@ use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
 use serde::Serialize;
 
+use crate::search::goal::Goal;
 use crate::stamp::PAYLOAD_BYTES_MIN;
+
+/// The bound of row AF1.
+const TARGET_P95_MS: f64 = 100.0;
 
 /// The load itself.
 #[derive(Debug, Clone, Args)]
@@ -57,18 +61,42 @@ pub struct Plan {
     /// request-reply: milliseconds after which an answer is worthless
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub deadline: u64,
+    /// request-reply: messages per second besides, which ask nothing
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub writes: Option<u32>,
+    /// token-streaming: messages of each stream
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tokens: u32,
+    /// priorities: messages per second that each recipient takes
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub take: u32,
     /// slow-reader: how many get one message in four and may stop reading
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub stalled: u32,
     /// slow-reader: when they stop reading their sockets
     #[arg(long, value_enum, default_value_t = Stall::FromStart)]
     pub stall: Stall,
+    /// noisy-tenant: agents of the noisy tenant, besides --agents of the quiet one
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub noisy: u32,
+    /// noisy-tenant: messages per second of the noisy tenant
+    #[arg(long, value_name = "N", default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub noise: u32,
+    /// overload: how many times the rate before is sent
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = factor)]
+    pub overload: f64,
     /// churn: agents that come a second, and leave again
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub churn: u32,
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,
+    /// Latency that 95 of 100 messages may take, in milliseconds, for --search and overload [default: 100]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    pub target_p95: Option<f64>,
+    /// The same of 99 of 100 messages [default: none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    pub target_p99: Option<f64>,
     /// Connections begun per second; without it as fast as they are made
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub connect_rate: Option<u32>,
@@ -158,6 +186,12 @@ impl Plan {
         Duration::from_secs_f64(self.warm_up)
     }
 
+    /// The latency target; row AF1's unless the command line says.
+    pub fn goal(&self) -> Goal {
+        let p95_ms = self.target_p95.or(self.target_p99.is_none().then_some(TARGET_P95_MS));
+        Goal { p95_ms, p99_ms: self.target_p99 }
+    }
+
     /// Silence after which a message is lost.
     pub fn grace(&self) -> Duration {
         Duration::from_secs_f64(self.grace)
@@ -168,6 +202,20 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("seconds between 0 and 86400".to_owned()),
+    }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (1.01..=100.0).contains(&factor) => Ok(factor),
+        _ => Err("a factor between 1.01 and 100".to_owned()),
+    }
+}
+
+fn milliseconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ms) if (0.1..=60_000.0).contains(&ms) => Ok(ms),
+        _ => Err("milliseconds between 0.1 and 60000".to_owned()),
     }
 }
 

@@ -22,6 +22,14 @@ impl Process {
         Ok(to_f64(ticks) / to_f64(rustix::param::clock_ticks_per_second()))
     }
 
+    /// Resident memory in bytes, some pages for each thread behind; unlike the exact figure it costs the process nothing.
+    pub fn rss_bytes_about(self) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/statm", self.0);
+        let statm = fs::read_to_string(&path).with_context(|| path.clone())?;
+        let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        Ok(pages.with_context(|| format!("{path} is not as expected"))? * rustix::param::page_size() as u64)
+    }
+
     /// Resident memory in bytes. `smaps_rollup` is exact; `status` lags by some pages for each thread.
     pub fn rss_bytes(self) -> anyhow::Result<u64> {
         let exact = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0)).ok();
@@ -34,6 +42,19 @@ impl Process {
         let kib = kib_of(&status, "VmRSS:").with_context(|| format!("{path} has no VmRSS"))?;
         Ok(kib * 1024)
     }
+}
+
+/// Seconds that the processors of this machine have been idle, summed.
+pub fn idle_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    let ticks = idle_ticks(&stat).context("/proc/stat is not as expected")?;
+    Ok(to_f64(ticks) / to_f64(rustix::param::clock_ticks_per_second()))
+}
+
+/// Processors that this process may run on.
+#[expect(clippy::cast_precision_loss, reason = "a number of processors")]
+pub fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }
 
 /// CPU seconds of several processes together.
@@ -63,6 +84,14 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// The fourth figure of the first line; the fifth is waiting for a disk, which is idleness too.
+fn idle_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    let idle: u64 = fields.nth(3)?.parse().ok()?;
+    let waiting: u64 = fields.next()?.parse().ok()?;
+    Some(idle + waiting)
+}
+
 fn kib_of(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
@@ -81,12 +110,15 @@ mod tests {
     fn the_kernels_lines_are_read() {
         let stat = "42 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 1 0 100 0 0";
         assert_eq!(cpu_ticks(stat), Some(175));
+        assert_eq!(idle_ticks("cpu  10 20 30 400 5 0 1 0 0 0\ncpu0 1 2 3 4"), Some(405));
         assert_eq!(kib_of("Rss:               1234 kB\nPss: 1 kB\n", "Rss:"), Some(1234));
     }
 
     #[test]
     fn this_process_uses_something() {
         assert!(Process::own().rss_bytes().unwrap() > 100_000);
+        assert!(Process::own().rss_bytes_about().unwrap() > 100_000);
         assert!(Process::own().cpu_seconds().unwrap() >= 0.0);
+        assert!(idle_seconds().unwrap() >= 0.0 && cores() >= 1.0);
     }
 }

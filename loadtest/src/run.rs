@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, Tokens};
-use crate::cli::{LaunchArgs, RunArgs, RunningArgs};
+use crate::cli::{CompareArgs, LaunchArgs, RunArgs, RunningArgs};
 use crate::floor::beside::{Turns, take_turns};
 use crate::launch::{Cluster, ClusterOptions, RedisChoice, relay_beside_this_program};
 use crate::plan::Plan;
@@ -15,6 +15,7 @@ use crate::process::{Process, raise_descriptor_limit};
 use crate::report::Report;
 use crate::report::against::{AgainstReport, Baseline};
 use crate::scenario::{FloorKind, Scenario};
+use crate::search::search;
 use crate::target::Target;
 use crate::token::Minter;
 
@@ -37,37 +38,64 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
     }
     let count = turns(&args, scenario);
-    let RunArgs { plan, running, launch, compare, json, baseline, .. } = args;
-    let bench = if compare.no_relay {
+    let RunArgs { plan, running, launch, compare, search: searches, json, baseline, .. } = args;
+    let mut bench = if compare.no_relay {
         nowhere(plan)?
     } else {
-        prepare(plan, running.clone(), launch.clone()).await?
+        prepare(plan, running.clone(), launch.clone(), scenario).await?
     };
-    let beside = match baseline {
+    let beside = match baseline.filter(|_| !searches) {
         Some(args) if args.launch == launch && args.running == running => {
             Some(Bench { plan: args.plan, ..bench.clone() })
         }
-        Some(args) => Some(prepare(args.plan, args.running, args.launch).await?),
+        Some(args) => Some(prepare(args.plan, args.running, args.launch, scenario).await?),
         None => None,
     };
-    let turns = Turns { count, floors: compare.floor, relay: !compare.no_relay, baseline: beside };
-    let taken = take_turns(&bench, scenario, &turns).await?;
-    let against = turns.baseline.as_ref().map(|beside| {
-        let arguments = compare.against.unwrap_or_default();
-        let baseline = Baseline { arguments, plan: &beside.plan, turns: taken.baseline };
-        AgainstReport::new(&taken.run, &baseline, &compare.limit)
-    });
-    let report = Report::new(&bench, scenario, &taken.run, &taken.floors, against)?;
+    let report = if searches {
+        found(&mut bench, scenario).await?
+    } else {
+        let turns = Turns {
+            count,
+            floors: compare.floor.clone(),
+            relay: !compare.no_relay,
+            baseline: beside.clone(),
+        };
+        in_turn(&bench, scenario, turns, compare).await?
+    };
     if let Some(path) = json {
         fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| path.display().to_string())?;
     }
     // What the two share is stopped once, with the last of them.
-    for bench in [turns.baseline, Some(bench)].into_iter().flatten() {
+    for bench in [beside, Some(bench)].into_iter().flatten() {
         if let Some(cluster) = bench.cluster.and_then(Arc::into_inner) {
             cluster.into_inner().stop().await?;
         }
     }
     Ok(report)
+}
+
+/// The scenario beside whatever it is compared with.
+async fn in_turn(
+    bench: &Bench,
+    scenario: &Scenario,
+    turns: Turns,
+    compare: CompareArgs,
+) -> anyhow::Result<Report> {
+    let taken = take_turns(bench, scenario, &turns).await?;
+    let against = turns.baseline.as_ref().map(|beside| {
+        let arguments = compare.against.unwrap_or_default();
+        let baseline = Baseline { arguments, plan: &beside.plan, turns: taken.baseline };
+        AgainstReport::new(&taken.run, &baseline, &compare.limit)
+    });
+    Report::new(bench, scenario, &taken.run, &taken.floors, against)
+}
+
+/// The scenario at the highest rate that meets its target.
+async fn found(bench: &mut Bench, scenario: &Scenario) -> anyhow::Result<Report> {
+    let (found, shown) = search(bench, scenario, bench.plan.goal()).await?;
+    bench.plan.rate = found.highest_rate.or(bench.plan.rate);
+    let report = Report::new(bench, scenario, &[shown], &[], None)?;
+    Ok(Report { search: Some(found), ..report })
 }
 
 fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {
@@ -86,18 +114,23 @@ fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
     Ok(Bench { plan, targets, tokens, relays: Vec::new(), redis: None, cluster: None })
 }
 
-async fn prepare(plan: Plan, running: RunningArgs, launch: LaunchArgs) -> anyhow::Result<Bench> {
+async fn prepare(
+    plan: Plan,
+    running: RunningArgs,
+    launch: LaunchArgs,
+    scenario: &Scenario,
+) -> anyhow::Result<Bench> {
     if !running.url.is_empty() {
         return reach(plan, running).await;
     }
-    let cluster = start(launch).await?;
+    let cluster = start(launch, scenario).await?;
     let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
     let (targets, relays) = (cluster.targets(), cluster.processes());
     let tokens = Tokens::Minter(cluster.minter().clone());
     Ok(Bench { plan, targets, tokens, relays, redis, cluster: Some(Arc::new(Mutex::new(cluster))) })
 }
 
-async fn start(args: LaunchArgs) -> anyhow::Result<Cluster> {
+async fn start(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster> {
     let redis = match args.redis_url {
         Some(url) => RedisChoice::Url(url),
         None if args.redis || args.instances > 1 => RedisChoice::Own,
@@ -107,13 +140,11 @@ async fn start(args: LaunchArgs) -> anyhow::Result<Cluster> {
         Some(path) => path,
         None => relay_beside_this_program()?,
     };
-    let options = ClusterOptions {
-        binary,
-        instances: args.instances,
-        redis,
-        arguments: Vec::new(),
-        environment: args.relay_env,
-    };
+    let own = scenario.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    // The last one counts.
+    let environment = own.chain(args.relay_env).collect();
+    let options =
+        ClusterOptions { binary, instances: args.instances, redis, arguments: Vec::new(), environment };
     Cluster::start(options).await
 }
 

@@ -17,8 +17,9 @@ use crate::fake_relay::{SECRET, start};
 async fn run_with(fault: Fault, arguments: &str) -> Report {
     let url = start(fault).await;
     let brief = "--agents 4 --duration 0.3 --warm-up 0 --grace 0.5 --payload 100";
-    let line = format!("relay-loadtest run {arguments} --url {url} --hmac-secret {SECRET} {brief}");
-    let Command::Run(args) = Cli::complete(line.split(' ')).expect("arguments").command else {
+    let (scenario, others) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let line = format!("relay-loadtest run {scenario} --url {url} --hmac-secret {SECRET} {brief} {others}");
+    let Command::Run(args) = Cli::complete(line.split_whitespace()).expect("arguments").command else {
         panic!("`run`")
     };
     run(*args).await.expect("a run")
@@ -43,6 +44,11 @@ async fn a_relay_that_keeps_its_promises_is_believed_in_every_scenario() {
         "fan-out --rate 300 --tenants 2 --publishers 2",
         "idle --after-message 2000 --tenants 2",
         "churn --rate 400 --churn 40 --against=",
+        "read-heavy --rate 300 --writes 100",
+        "multi-agent-swarm",
+        "lean-swarm --depth 4 --receipt all",
+        "large-payloads --rate 100",
+        "bursty --agents 20 --rate 400 --duration 3",
     ];
     let reports = join_all(runs.map(|arguments| run_with(Fault::none(), arguments))).await;
     for (report, arguments) in reports.into_iter().zip(runs) {
@@ -125,6 +131,51 @@ async fn refusals_and_doubts_that_are_told_are_counted_and_break_nothing() {
 }
 
 #[tokio::test]
+async fn every_vote_is_gathered_and_a_lost_one_is_missed() {
+    let (kept, lost, market) = join!(
+        run_with(Fault::none(), "voting-consensus"),
+        run_with(Fault::every(7, Wrong::Drop), "voting-consensus"),
+        run_with(Fault::none(), "stock-market --rate 100"),
+    );
+    assert!(kept.is_kept() && market.is_kept(), "{:?} {:?}", kept.broken, market.broken);
+    let rounds = kept.extra["elections"]["rounds"].as_u64().expect("rounds");
+    // Each round is one call that four hear, and four votes.
+    assert_eq!((kept.tally.sent, kept.tally.delivered), (rounds * 5, rounds * 8));
+    assert!(lost.broken.contains_key("votes that do not add up"), "{:?}", lost.broken);
+    let ticks = market.tally.sent / 3;
+    assert_eq!((market.tally.sent, market.tally.delivered), (ticks * 3, ticks * 6), "two of four answer");
+}
+
+#[tokio::test]
+async fn an_overload_that_is_carried_breaks_nothing_and_one_that_is_lost_is_seen() {
+    let arguments = "overload --rate 200 --duration 3 --target-p95 500";
+    let (carried, lost) = join!(
+        run_with(Fault::none(), arguments),
+        run_with(Fault::every(2, Wrong::Drop), "overload --rate 200 --duration 1.5"),
+    );
+    assert!(carried.is_kept(), "{:?}", carried.broken);
+    let during = &carried.extra["overload"]["during"];
+    assert!(during["goodput_per_s"].as_f64() > Some(300.0), "{during}");
+    assert!(lost.broken.contains_key("lost"), "{:?}", lost.broken);
+}
+
+#[tokio::test]
+async fn streams_go_on_over_a_refused_token_and_a_storm_comes_back() {
+    let (streams, refused, storm) = join!(
+        run_with(Fault::none(), "token-streaming --tokens 5"),
+        run_with(Fault::every(7, Wrong::Refuse), "token-streaming --tokens 5 --duration 1"),
+        run_with(Fault::none(), "reconnect-storm"),
+    );
+    for report in [&streams, &refused, &storm] {
+        assert!(report.is_kept(), "{}: {:?}", report.scenario, report.broken);
+    }
+    assert!(streams.extra["streams"]["completed"].as_u64() >= Some(4), "{:?}", streams.extra);
+    // Two pairs, 50 tokens a second: each stream ends though some of its tokens had to be sent again.
+    assert!(refused.extra["streams"]["completed"].as_u64() >= Some(8), "{:?}", refused.extra);
+    assert_eq!(storm.extra["storm"]["back"].as_u64(), Some(4));
+}
+
+#[tokio::test]
 async fn a_request_that_nobody_answers_is_seen_unless_it_was_refused() {
     let arguments = "request-reply --depth 4 --deadline 100";
     let (dropped, refused) = join!(
@@ -134,6 +185,19 @@ async fn a_request_that_nobody_answers_is_seen_unless_it_was_refused() {
     assert_eq!(dropped.broken.keys().copied().collect::<Vec<_>>(), ["lost", "unanswered"]);
     assert!(refused.is_kept(), "{:?}", refused.broken);
     assert!(refused.extra["requests"]["refused"].as_u64() > Some(0));
+}
+
+#[tokio::test]
+async fn a_quota_that_meets_the_quiet_tenant_too_is_seen() {
+    let arguments = "noisy-tenant --rate 200 --noisy 4 --noise 2000 --pairs 1 --limit=p99<=1000";
+    let (noisy_only, everybody) = join!(
+        run_with(Fault::every(2, Wrong::LimitSecondTenant), arguments),
+        run_with(Fault::every(2, Wrong::Limit), arguments),
+    );
+    assert!(noisy_only.is_kept(), "{:?} {:?}", noisy_only.broken, noisy_only.against);
+    assert!(noisy_only.extra["noise"]["offered_per_s"].as_f64() > Some(1_000.0));
+    assert!(noisy_only.tally.failed["rate_limited"] > 100);
+    assert_eq!(everybody.broken.keys().copied().collect::<Vec<_>>(), ["refused to the quiet tenant"]);
 }
 
 #[tokio::test]
@@ -158,6 +222,18 @@ async fn a_run_and_its_baseline_take_turns_and_what_breaks_in_either_counts() {
         (baseline_broken.keys().copied().collect::<Vec<_>>(), broken.is_kept()),
         (vec!["unanswered"], false)
     );
+}
+
+#[tokio::test]
+async fn a_search_tells_each_rate_and_that_none_met_where_none_did() {
+    let report = run_with(Fault::every(3, Wrong::Refuse), "direct --search --rate 20 --target-p95 500").await;
+    let found = report.search.as_ref().expect("a search");
+    // Each rate is tried again when it missed.
+    let rates: Vec<u32> = found.steps.iter().map(|step| step.rate).collect();
+    assert_eq!((rates, found.highest_rate), (vec![20, 20, 10, 10], None));
+    let why = found.steps[0].missed.as_deref().expect("a reason");
+    assert!(why.ends_with("% refused"), "{why}");
+    assert!(!report.is_kept());
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub mod topic;
 
 mod base64_text;
 mod batch;
+mod chunk_writer;
 mod extent;
 mod plain;
 mod read_client;
@@ -34,6 +35,7 @@ mod write_server;
 
 pub use address::{Address, AddressKind};
 pub use batch::{Data, DecodeError, decode_client, decode_server};
+pub use chunk_writer::ChunkWriter;
 pub use client::{ClientFrame, Send};
 pub use close::{CloseCode, Reconnect};
 pub use encoding::Encoding;

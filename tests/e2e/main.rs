@@ -7,6 +7,7 @@ mod foreign;
 mod health;
 mod identity;
 mod instance_death;
+mod isolation;
 mod keys;
 mod levels;
 mod limits;

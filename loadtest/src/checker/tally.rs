@@ -36,7 +36,7 @@ pub struct Tally {
     pub failed_but_arrived: u64,
     /// Told to have been queued, and never arrived. They are counted in `lost` too.
     pub queued_but_lost: u64,
-    /// Told to be unknown.
+    /// Told to be unknown, or under way when their sender's connection ended before an outcome was due.
     pub unknown: u64,
     /// Told to have failed, by reason.
     pub failed: BTreeMap<String, u64>,

@@ -162,3 +162,11 @@ fn an_end_that_was_provoked_breaks_nothing_and_one_by_drain_excuses_nothing_that
     assert_eq!((drained.lost, drained.queued_but_lost, drained.lost_declared), (1, 1, 1));
     assert!(drained.disconnected.is_empty());
 }
+
+#[test]
+fn what_was_under_way_when_its_sender_was_cut_off_is_unknown_and_what_was_queued_is_not() {
+    let all = |events: &[Event]| history(Destination::Agent(1), ReceiptMode::All, events);
+    let events = [SentMany(4), Told(Outcome::Good, 1, 2), Arrived(1, 1), Arrived(1, 3), Provoked(0)];
+    let cut_off = all(&events);
+    assert_eq!((cut_off.lost, cut_off.queued_but_lost, cut_off.unknown), (1, 1, 1));
+}

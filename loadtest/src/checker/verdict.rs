@@ -24,8 +24,11 @@ pub fn judge(books: &[Books], receipt: ReceiptMode) -> Tally {
         }
         for (destination, flow) in sender.ledger.flows() {
             count_outcomes(&mut tally, flow, receipt, sender.ended.is_some());
+            // What was under way when its sender's connection ended may have been lost on the way to the relay.
+            let cut_off = receipt == ReceiptMode::All && sender.ended.is_some();
             for recipient in recipients(books, &by_number, destination) {
-                let excused = compare(&mut tally, sender.agent, destination, flow, recipient);
+                let side = Side { sender: sender.agent, destination, flow, cut_off };
+                let excused = compare(&mut tally, &side, recipient);
                 *declared.entry(recipient.agent).or_default() += excused;
             }
         }
@@ -71,9 +74,19 @@ fn count_outcomes(tally: &mut Tally, flow: &SentFlow, receipt: ReceiptMode, send
     }
 }
 
+/// A flow as its sender knows it.
+struct Side<'b> {
+    sender: u32,
+    destination: Destination,
+    flow: &'b SentFlow,
+    /// Whether outcomes were still owed when the connection ended.
+    cut_off: bool,
+}
+
 /// One flow against what one recipient saw of it; returns how many losses were declared.
-fn compare(tally: &mut Tally, sender: u32, to: Destination, flow: &SentFlow, recipient: &Books) -> u64 {
-    let arrivals = recipient.inbox.flow(sender, to);
+fn compare(tally: &mut Tally, side: &Side<'_>, recipient: &Books) -> u64 {
+    let flow = side.flow;
+    let arrivals = recipient.inbox.flow(side.sender, side.destination);
     tally.delivered += arrivals.seen.count();
     tally.failed_but_arrived += flow.failed.in_common(&arrivals.seen);
     tally.unverified += arrivals.seen.forgotten();
@@ -88,8 +101,12 @@ fn compare(tally: &mut Tally, sender: u32, to: Destination, flow: &SentFlow, rec
             _ => (first.max(excused_to.saturating_add(1)), last),
         };
         let broken_word = within(&flow.good, silent);
-        let lost = (last - first + 1 - declared).max(broken_word);
-        excused += last - first + 1 - lost;
+        let missing = last - first + 1;
+        let silent_on = missing - within(&flow.good, (first, last)).max(declared);
+        let untold = if side.cut_off { silent_on } else { 0 };
+        let lost = (missing - declared - untold).max(broken_word);
+        excused += missing.saturating_sub(lost + untold);
+        tally.unknown += untold;
         tally.lost += lost;
         tally.queued_but_lost += broken_word;
     }

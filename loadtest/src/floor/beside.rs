@@ -84,7 +84,8 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
     Ok(taken)
 }
 
-async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Result<Performance> {
+/// One turn of a scenario.
+pub(crate) async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Result<Performance> {
     let trial = Trial::new(bench)?;
     let _progress = Progress::show(scenario.name, &trial.live);
     (scenario.run)(&trial).await

@@ -2,6 +2,7 @@
 
 pub mod against;
 pub mod figures;
+pub mod headroom;
 pub mod progress;
 pub mod summary;
 
@@ -16,7 +17,9 @@ use crate::floor::beside::Beside;
 use crate::plan::{EncodingChoice, Receipt};
 use crate::report::against::AgainstReport;
 use crate::report::figures::{FloorReport, Milliseconds, median};
+use crate::report::headroom::Headroom;
 use crate::scenario::Scenario;
+use crate::search::Found;
 use crate::trial::live::empty;
 use crate::trial::performance::Performance;
 
@@ -70,6 +73,11 @@ pub struct Report {
     pub generator_cpu_seconds: f64,
     /// Arrivals for each second of the relays' CPU time.
     pub messages_per_cpu_second: Option<f64>,
+    /// Who was busy in the last turn, and what would have been in the way of more.
+    pub headroom: Option<Headroom>,
+    /// What `--search` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Found>,
     /// What bare servers showed beside, and how the relay compares.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub floor: BTreeMap<String, FloorReport>,
@@ -139,6 +147,8 @@ impl Report {
             redis_cpu_seconds: sum(|turn| turn.cpu.redis),
             generator_cpu_seconds: turns.iter().fold(0.0, |sum, turn| sum + turn.cpu.generator),
             messages_per_cpu_second,
+            headroom: turns.last().map(Headroom::of),
+            search: None,
             floor: floors.iter().map(floor).collect(),
             against,
             extra: extra(turns),
@@ -147,7 +157,8 @@ impl Report {
 
     /// Whether every promise was kept, and every limit.
     pub fn is_kept(&self) -> bool {
-        self.broken.is_empty() && self.against.as_ref().is_none_or(AgainstReport::is_kept)
+        let found = self.search.as_ref().is_none_or(|found| found.highest_rate.is_some());
+        self.broken.is_empty() && found && self.against.as_ref().is_none_or(AgainstReport::is_kept)
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::report::Report;
 use crate::report::figures::{FloorReport, Milliseconds};
 
+/// Of what a scenario says besides.
+const VALUE_CHARS_MAX: usize = 600;
+
 impl Report {
     /// The report as lines of text.
     pub fn summary(&self) -> String {
@@ -37,15 +40,21 @@ impl Report {
             }
             for (name, value) in &self.extra {
                 match value {
-                    Value::Array(turns) => turns.iter().for_each(|turn| row(name, turn.to_string())),
-                    value => row(name, value.to_string()),
+                    Value::Array(turns) => turns.iter().for_each(|turn| row(name, short(turn))),
+                    value => row(name, short(value)),
                 }
             }
             row("cpu", self.cpu_words());
+            if let Some(headroom) = &self.headroom {
+                row("headroom", headroom.words());
+            }
             if let Some(bytes) = self.rss_bytes_per_connection {
                 let at_end = self.rss_bytes_per_connection_at_end.unwrap_or(bytes);
                 row("memory", format!("{} a connection, {} at the end", kib(bytes), kib(at_end)));
             }
+        }
+        if let Some(found) = &self.search {
+            found.lines().for_each(|line| row("search", line));
         }
         for (spec, floor) in &self.floor {
             row(&format!("floor {spec}"), floor.words());
@@ -116,6 +125,15 @@ impl FloorReport {
             .rss_bytes_after_message
             .map(|bytes| format!("{} after a message{}", kib(bytes), ratio(self.rss_ratio_after_message)));
         [echoes, memory, after].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+}
+
+/// What fits on a screen; all of it is in the JSON report.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}… (whole with --json)", &text[..end]),
+        None => text,
     }
 }
 

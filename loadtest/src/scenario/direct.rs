@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use relay_protocol::{Address, ServerFrame};
+use relay_protocol::ServerFrame;
 use tokio::sync::Notify;
 
 use crate::agent::{Ended, Outbox};
@@ -21,34 +21,53 @@ use crate::trial::drive::Role;
 use crate::trial::pace::{Metronome, Schedule};
 use crate::trial::performance::Performance;
 use crate::trial::stage::Window;
-use crate::trial::{Trial, addresses};
+use crate::trial::{Place, Trial, addresses};
 
 /// See the page.
 pub const SCENARIO: Scenario = Scenario {
     name: "direct",
     about: "pairs of agents send to each other, in ping-pong with --depth in flight or on a schedule with --rate",
     arguments: "",
+    environment: &[],
     floor: Some(FloorKind::Echo),
     run,
 };
 
 fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     Box::pin(async move {
-        let plan = trial.plan();
         let members = members(trial)?;
-        let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
-        let crew = Crew::gather(trial, members).await?;
-        let metronome =
-            |window| Ok(plan.rate.map(|rate| Metronome::start(window, rate, wakes)).transpose()?);
-        conduct(trial, crew, 1, metronome).await
+        talk(trial, members).await
     })
+}
+
+/// Gathers talkers and lets them talk.
+pub(crate) async fn talk(trial: &Trial<'_>, members: Vec<Member<Partner>>) -> anyhow::Result<Performance> {
+    let plan = trial.plan();
+    let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
+    let crew = Crew::gather(trial, members).await?;
+    let metronome = |window| Ok(plan.rate.map(|rate| Metronome::start(window, rate, wakes)).transpose()?);
+    conduct(trial, crew, 1, metronome).await
 }
 
 /// Both of every pair.
 pub(crate) fn members(trial: &Trial<'_>) -> anyhow::Result<Vec<Member<Partner>>> {
     let plan = trial.plan();
     let count = plan.agents.next_multiple_of(2);
-    let identities = trial.identities(count, |number| pair_place(number, plan.tenants))?;
+    let depth = plan.depth.unwrap_or(1);
+    let owes = |number| if number % 2 == 0 { depth } else { 0 };
+    talkers(trial, count, |number| pair_place(number, plan.tenants), |number| vec![number ^ 1], owes)
+}
+
+/// Agents that each send to some others in turn, and begin with so many.
+pub(crate) fn talkers(
+    trial: &Trial<'_>,
+    count: u32,
+    place: impl Fn(u32) -> Place,
+    peers: impl Fn(u32) -> Vec<u32>,
+    owes: impl Fn(u32) -> u32,
+) -> anyhow::Result<Vec<Member<Partner>>> {
+    let plan = trial.plan();
+    let identities = trial.identities(count, place)?;
     let everybody = addresses(&identities)?;
     Ok(identities
         .into_iter()
@@ -57,8 +76,9 @@ pub(crate) fn members(trial: &Trial<'_>) -> anyhow::Result<Vec<Member<Partner>>>
             identity,
             role: Partner {
                 correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
-                peer: (Destination::Agent(number ^ 1), everybody[(number ^ 1) as usize].clone()),
-                owed: Owed::new(if number % 2 == 0 { plan.depth.unwrap_or(1) } else { 0 }),
+                peers: peers(number),
+                turn: 0,
+                owed: Owed::new(owes(number)),
                 schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
             },
             topics: Vec::new(),
@@ -67,13 +87,24 @@ pub(crate) fn members(trial: &Trial<'_>) -> anyhow::Result<Vec<Member<Partner>>>
         .collect())
 }
 
-/// One of a pair.
+/// One that talks.
 #[derive(Debug)]
 pub(crate) struct Partner {
     correspondent: Correspondent,
-    peer: (Destination, Address<'static>),
+    /// Whom it sends to, one after another.
+    peers: Vec<u32>,
+    turn: usize,
     owed: Owed,
     schedule: Option<Schedule>,
+}
+
+impl Partner {
+    fn post(&mut self, at_ns: u64, outbox: &mut Outbox) {
+        let peer = self.peers[self.turn % self.peers.len()];
+        self.turn += 1;
+        let to = (Destination::Agent(peer), self.correspondent.address(peer));
+        self.correspondent.post(to, at_ns, outbox, |_, _| {});
+    }
 }
 
 impl Role for Partner {
@@ -90,17 +121,17 @@ impl Role for Partner {
     }
 
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
-        if let Some(schedule) = &mut self.schedule {
-            return schedule.send_due(window, now_ns, outbox, |at_ns, outbox| {
-                self.correspondent.post(self.peer.clone(), at_ns, outbox, |_, _| {});
-            });
+        if let Some(mut schedule) = self.schedule {
+            let again = schedule.send_due(window, now_ns, outbox, |at_ns, outbox| self.post(at_ns, outbox));
+            self.schedule = Some(schedule);
+            return again;
         }
         if !window.is_open(now_ns) {
             // Before the start it is asked again by then; after the end no more.
             return (now_ns < window.start_ns).then_some(window.start_ns);
         }
         while self.owed.take(now_ns) {
-            self.correspondent.post(self.peer.clone(), now_ns, outbox, |_, _| {});
+            self.post(now_ns, outbox);
         }
         self.owed.next_ns()
     }

@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "idle",
     about: "agents connect, subscribe to a topic each, and stay; shows memory for each connection",
     arguments: "",
+    environment: &[],
     floor: Some(FloorKind::Memory),
     run,
 };

@@ -1,12 +1,21 @@
 //! What can be run. A scenario is one file here and one line in [`ALL`].
 
+pub mod bursty;
 pub mod churn;
 pub mod direct;
 pub mod drain;
 pub mod fan_out;
 pub mod idle;
+pub mod large_payloads;
+pub mod noisy_tenant;
+pub mod overload;
+pub mod priorities;
+pub mod reconnect_storm;
 pub mod request_reply;
+pub mod scatter;
 pub mod slow_reader;
+pub mod swarm;
+pub mod token_streaming;
 
 mod owed;
 
@@ -22,6 +31,19 @@ pub const ALL: &[Scenario] = &[
     fan_out::SCENARIO,
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
+    noisy_tenant::SCENARIO,
+    overload::SCENARIO,
+    priorities::SCENARIO,
+    reconnect_storm::SCENARIO,
+    bursty::SCENARIO,
+    request_reply::READ_HEAVY,
+    request_reply::WRITE_HEAVY,
+    large_payloads::SCENARIO,
+    token_streaming::SCENARIO,
+    swarm::LEAN,
+    swarm::MULTI_AGENT,
+    scatter::VOTING,
+    scatter::MARKET,
     drain::SCENARIO,
     churn::SCENARIO,
 ];
@@ -35,6 +57,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// Arguments that stand before those given.
     pub arguments: &'static str,
+    /// Settings of relays that are started for it, weaker than those given.
+    pub environment: &'static [(&'static str, &'static str)],
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
     /// Runs it once.

@@ -97,7 +97,7 @@ impl Correspondent {
         }
     }
 
-    /// The same, whose arrivals are checked but are no part of the run's throughput.
+    /// The same, whose messages are checked but are no part of the run's throughput and send lag.
     #[must_use]
     pub fn uncounted(self) -> Correspondent {
         Correspondent { counted: false, ..self }
@@ -127,7 +127,7 @@ impl Correspondent {
         outbox.send(id, address, self.stamper.payload(stamp), self.receipt, |send| refine(send, number));
         let shard = self.live.shard(self.number);
         add(&shard.sent, 1);
-        if self.window.is_some_and(|window| window.counts(at_ns)) {
+        if self.counted && self.window.is_some_and(|window| window.counts(at_ns)) {
             shard.lagged(clock::now_ns().saturating_sub(at_ns));
         }
         number

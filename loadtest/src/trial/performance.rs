@@ -43,6 +43,8 @@ pub struct Cpu {
     pub redis: Option<f64>,
     /// The generator.
     pub generator: f64,
+    /// Nobody: seconds of all processors together.
+    pub idle: f64,
 }
 
 impl Cpu {
@@ -54,6 +56,7 @@ impl Cpu {
             relay: difference(self.relay, before.relay),
             redis: difference(self.redis, before.redis),
             generator: self.generator - before.generator,
+            idle: self.idle - before.idle,
         }
     }
 }

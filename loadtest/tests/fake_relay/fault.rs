@@ -29,6 +29,10 @@ pub(crate) enum Wrong {
     LieQueued,
     /// Refuses it and says so, which is right.
     Refuse,
+    /// Refuses it for its tenant's rate and says so, which is right.
+    Limit,
+    /// The same, where the sender is of the second tenant only.
+    LimitSecondTenant,
     /// Loses it and says that it cannot know, which is right.
     Unknown,
     /// Tells two outcomes.

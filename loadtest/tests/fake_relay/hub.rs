@@ -75,18 +75,22 @@ impl Hub {
 
     /// Takes a send, delivers it, and answers it.
     pub(crate) fn send(&self, sender: &Who, sender_box: &Mailbox, send: &Send<'_>) {
-        let wrong = self.fault.next();
+        let wrong = match self.fault.next() {
+            Some(Wrong::LimitSecondTenant) => sender.0.ends_with("-1").then_some(Wrong::Limit),
+            wrong => wrong,
+        };
         let message = message(sender, send);
         for who in self.recipients(&sender.0, &send.to) {
             self.deliver(&who, &message, wrong);
         }
         let told = |receipt| sender_box.put(&ServerFrame::Receipt(receipt));
         let good = || Receipt { queued: vec![(send.id, send.id)], ..Receipt::default() };
-        let failed =
-            Failed { id: send.id, reason: ErrorCode::NoRecipient, retry_after_ms: None, limit: None };
+        let reason =
+            if wrong == Some(Wrong::Limit) { ErrorCode::RateLimited } else { ErrorCode::NoRecipient };
+        let failed = Failed { id: send.id, reason, retry_after_ms: None, limit: None };
         let failed = || Receipt { failed: vec![failed], ..Receipt::default() };
         match wrong {
-            Some(Wrong::LieFailed | Wrong::Refuse) => return told(failed()),
+            Some(Wrong::LieFailed | Wrong::Refuse | Wrong::Limit) => return told(failed()),
             Some(Wrong::Unknown) => {
                 return told(Receipt { unknown: vec![(send.id, send.id)], ..Receipt::default() });
             }
@@ -105,7 +109,7 @@ impl Hub {
 
     fn deliver(&self, who: &Who, message: &Message<'static>, wrong: Option<Wrong>) {
         match wrong {
-            Some(Wrong::Drop | Wrong::LieQueued | Wrong::Refuse | Wrong::Unknown) => return,
+            Some(Wrong::Drop | Wrong::LieQueued | Wrong::Refuse | Wrong::Limit | Wrong::Unknown) => return,
             Some(Wrong::DropAndOwnUp) => return self.own_up(who, message, Some(1)),
             Some(Wrong::DropAndOwnUpToLess) => return self.own_up(who, message, Some(0)),
             Some(Wrong::Swap) => {

@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::limits::allowance::Allowance;
@@ -19,7 +18,7 @@ pub struct SessionLimits {
     connection: Rates,
     clock: TurnClock,
     /// Narrowest first, so that what an agent is refused does not use up what its tenant has.
-    shared: SmallVec<[Held; 3]>,
+    shared: Box<[Held]>,
     allowance: Option<Arc<Allowance>>,
     /// A refusal has been logged: one line a connection.
     logged: bool,
@@ -75,7 +74,7 @@ impl SessionLimits {
 
     fn meet_frame(&self) -> Result<(), Limited> {
         met(Limit::RateMessages, self.connection.frame())?;
-        for held in &self.shared {
+        for held in &*self.shared {
             met(held.scope.messages(), held.bucket.rates.frame())?;
         }
         let spent = self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.messages.spend(1));
@@ -84,7 +83,7 @@ impl SessionLimits {
 
     fn meet_bytes(&self, bytes: NonZeroU32) -> Result<(), Limited> {
         met(Limit::RateBytes, self.connection.bytes(bytes))?;
-        for held in &self.shared {
+        for held in &*self.shared {
             met(held.scope.bytes(), held.bucket.rates.bytes(bytes))?;
         }
         let spent = self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.bytes.spend(bytes.get()));
@@ -102,7 +101,7 @@ impl SessionLimits {
     pub fn subscribe(&mut self) -> Result<(), Limit> {
         let dry_run = self.limits.dry_run;
         let mut over = None;
-        for held in &mut self.shared {
+        for held in &mut *self.shared {
             if !held.bucket.subscriptions.take(dry_run) {
                 over.get_or_insert(held.scope.subscriptions());
                 if !dry_run {
@@ -124,7 +123,7 @@ impl SessionLimits {
 
     /// One subscription less.
     pub fn unsubscribe(&mut self) {
-        for held in &mut self.shared {
+        for held in &mut *self.shared {
             held.subscriptions -= 1;
             held.bucket.subscriptions.give(1);
         }

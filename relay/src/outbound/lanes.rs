@@ -2,6 +2,7 @@
 
 use relay_protocol::client::Lane;
 use relay_protocol::server::FlowState;
+use relay_protocol::{Encoding, ServerFrame};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -89,17 +90,44 @@ impl Lanes {
         (self.messages, self.bytes) = (messages, bytes);
         self.conflated.0 += frames as u64;
         self.conflated.1 += replaced_bytes;
-        match item.lane {
-            Lane::High => self.high.push(item),
-            Lane::Normal => self.normal.push(item),
-        }
+        self.line_mut(item.lane).push(item);
         Ok(())
+    }
+
+    /// Writes a message in line that has neither a key nor an end; says how many bytes it takes.
+    pub(super) fn push_frame(
+        &mut self,
+        frame: &ServerFrame<'_>,
+        lane: Lane,
+        encoding: Encoding,
+        taken_at: Instant,
+    ) -> Result<usize, PushError> {
+        let Some(bounds) = self.bounds else {
+            return Err(PushError::Closed);
+        };
+        // Its size is known when it is written.
+        let bytes = self.line_mut(lane).push_frame(frame, lane, encoding, taken_at);
+        if self.messages > 0 && (self.messages + 1 > bounds.messages || self.bytes + bytes > bounds.bytes) {
+            self.line_mut(lane).take_back(bytes);
+            self.full_since.get_or_insert_with(Instant::now);
+            return Err(PushError::Full);
+        }
+        self.messages += 1;
+        self.bytes += bytes;
+        Ok(bytes)
     }
 
     fn line(&self, lane: Lane) -> &Line {
         match lane {
             Lane::High => &self.high,
             Lane::Normal => &self.normal,
+        }
+    }
+
+    fn line_mut(&mut self, lane: Lane) -> &mut Line {
+        match lane {
+            Lane::High => &mut self.high,
+            Lane::Normal => &mut self.normal,
         }
     }
 
@@ -114,10 +142,7 @@ impl Lanes {
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Item> {
-        let item = match lane {
-            Lane::High => self.high.pop(),
-            Lane::Normal => self.normal.pop(),
-        }?;
+        let item = self.line_mut(lane).pop()?;
         let frames = item.chunk.frames as usize;
         let normal_waits = self.normal.front().is_some();
         self.preferred = if lane == Lane::High && normal_waits { self.preferred + frames } else { 0 };
@@ -127,6 +152,8 @@ impl Lanes {
     }
 
     pub(super) fn take(&mut self, bytes_max: usize, frames_max: usize, out: &mut Vec<Item>) {
+        self.high.close_tail();
+        self.normal.close_tail();
         let (mut bytes, mut frames) = (0, 0);
         loop {
             let lane = self.next_lane();
@@ -176,6 +203,8 @@ impl Lanes {
 
     /// Takes nothing in any more, and forgets what is there.
     pub(super) fn abandon(&mut self) -> Abandoned {
+        self.high.close_tail();
+        self.normal.close_tail();
         let (conflated, conflated_bytes) = self.conflated;
         let bytes = self.high.bytes() + self.normal.bytes() + conflated_bytes;
         let left = Abandoned { messages: self.messages as u64, conflated, bytes };

@@ -4,11 +4,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::HashMap;
+use relay_protocol::client::Lane;
+use relay_protocol::{ChunkWriter, Encoding, ServerFrame};
+use tokio::time::Instant;
 
 use crate::outbound::item::Item;
 
 /// What an idle lane may keep allocated: a burst's buffer is given back.
 const IDLE_CAPACITY_MAX: usize = 32;
+/// Where frames that are written in line are closed as one item: what a session writes as one WebSocket message.
+const TAIL_BYTES_MAX: usize = 8 * 1024;
+const TAIL_FRAMES_MAX: u32 = 64;
 
 /// Messages of one lane.
 #[derive(Debug, Default)]
@@ -18,6 +24,17 @@ pub(super) struct Line {
     taken: u64,
     /// Where the message of each key waits, by its number. Made when a first key comes, as most sessions see none.
     keyed: Option<Box<HashMap<Arc<str>, u64>>>,
+    /// Behind all items: messages with nothing special about them, written in line.
+    tail: Option<Box<Tail>>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    frames: ChunkWriter,
+    encoding: Encoding,
+    lane: Lane,
+    /// When the first of them was taken.
+    taken_at: Instant,
 }
 
 impl Line {
@@ -40,11 +57,45 @@ impl Line {
             *place = item;
             return;
         }
+        self.close_tail();
         if let Some(key) = &item.key {
             let number = self.taken + self.items.len() as u64;
             self.keyed.get_or_insert_default().insert(Arc::clone(key), number);
         }
         self.items.push_back(item);
+    }
+
+    /// Writes a message at the end of the line; says by how many bytes the line is longer.
+    pub(super) fn push_frame(
+        &mut self,
+        frame: &ServerFrame<'_>,
+        lane: Lane,
+        encoding: Encoding,
+        taken_at: Instant,
+    ) -> usize {
+        if self.tail.as_ref().is_some_and(|tail| tail.is_long()) {
+            self.close_tail();
+        }
+        let tail = self.tail.get_or_insert_with(|| {
+            Box::new(Tail { frames: ChunkWriter::default(), encoding, lane, taken_at })
+        });
+        tail.frames.push(frame, encoding)
+    }
+
+    /// Takes back what [`Line::push_frame`] wrote last.
+    pub(super) fn take_back(&mut self, pushed: usize) {
+        if let Some(tail) = &mut self.tail {
+            tail.frames.take_back(pushed, tail.encoding);
+        }
+    }
+
+    /// What was written in line becomes an item like others.
+    pub(super) fn close_tail(&mut self) {
+        if let Some(tail) = self.tail.take()
+            && let Some(chunk) = tail.frames.finish(tail.encoding)
+        {
+            self.items.push_back(Item { lane: tail.lane, ..Item::new(chunk, tail.taken_at) });
+        }
     }
 
     pub(super) fn front(&self) -> Option<&Item> {
@@ -71,5 +122,11 @@ impl Line {
             self.items = VecDeque::new();
         }
         self.keyed = None;
+    }
+}
+
+impl Tail {
+    fn is_long(&self) -> bool {
+        self.frames.frames() >= TAIL_FRAMES_MAX || self.frames.len(self.encoding) >= TAIL_BYTES_MAX
     }
 }

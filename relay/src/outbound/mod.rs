@@ -19,8 +19,10 @@ use parking_lot::Mutex;
 use relay_protocol::Chunk;
 use relay_protocol::CloseCode;
 use relay_protocol::Encoding;
-use relay_protocol::client::ReceiptMode;
+use relay_protocol::ServerFrame;
+use relay_protocol::client::{Lane, ReceiptMode};
 use relay_protocol::server::FlowState;
+use tokio::time::Instant;
 
 use crate::telemetry::outcome::Outcome;
 
@@ -102,7 +104,7 @@ pub struct Taken {
     /// Subscriptions that could not be put in force, each with the command that wished for it.
     pub unsubscribed: Vec<(u64, Arc<str>)>,
     /// Since when the queue has been full without a break.
-    pub full_since: Option<tokio::time::Instant>,
+    pub full_since: Option<Instant>,
     /// How full the queue is now, if a mark was passed since the last time.
     pub flow: Option<(FlowState, usize, usize)>,
 }
@@ -139,6 +141,17 @@ impl Outbound {
     /// measures for how long it has been full.
     pub fn push(&self, item: Item) -> Result<(), PushError> {
         self.state.lock().lanes.push(item)
+    }
+
+    /// Writes a message in line that has neither a key nor an end, and says how many bytes it takes; else like
+    /// [`Outbound::push`].
+    pub fn push_frame(
+        &self,
+        frame: &ServerFrame<'_>,
+        lane: Lane,
+        taken_at: Instant,
+    ) -> Result<usize, PushError> {
+        self.state.lock().lanes.push_frame(frame, lane, self.encoding, taken_at)
     }
 
     /// Tells the session that something waits.

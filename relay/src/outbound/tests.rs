@@ -198,3 +198,34 @@ async fn parts_of_a_send_have_one_outcome_the_best() {
     assert_eq!(receipts(&outbound), [r#"{"type":"receipt","queued":[[4,4]]}"#]);
     assert_eq!(outbound.in_flight(), 0);
 }
+
+#[test]
+fn frames_written_in_line_keep_bound_and_order_among_others() {
+    let pong = |id| ServerFrame::Pong { id };
+    let length = Chunk::of(&pong(1), Encoding::Json).bytes.len();
+    let outbound = queue(5, 1_000);
+    let write = |id| outbound.push_frame(&pong(id), Lane::Normal, Instant::now());
+    assert_eq!(write(1), Ok(length));
+    // A second one brings the brackets of a batch and a comma.
+    assert_eq!(write(2), Ok(length + 3));
+    assert_eq!(outbound.push(item("a", Lane::Normal)), Ok(()));
+    assert_eq!(write(3), Ok(length));
+    assert_eq!(outbound.push_frame(&pong(4), Lane::High, Instant::now()), Ok(length));
+    assert_eq!(write(5), Err(PushError::Full));
+    let taken = outbound.take(1_000, 100);
+    let frame = |id| format!(r#"{{"type":"pong","id":{id}}}"#);
+    assert_eq!(texts(&taken), [frame(4), format!("[{},{}]", frame(1), frame(2)), "a".to_owned(), frame(3)]);
+    assert_eq!(outbound.take(1_000, 100).full_since, None);
+    assert!(write(6).is_ok() && write(7).is_ok());
+    assert_eq!(outbound.abandon(), Abandoned { messages: 2, conflated: 0, bytes: 2 * length + 3 });
+    assert_eq!(write(8), Err(PushError::Closed));
+}
+
+#[test]
+fn a_frame_that_does_not_fit_by_its_bytes_is_taken_back() {
+    let outbound = queue(100, 60);
+    let write = |id| outbound.push_frame(&ServerFrame::Pong { id }, Lane::Normal, Instant::now());
+    assert!(write(1).is_ok() && write(2).is_ok());
+    assert_eq!(write(3), Err(PushError::Full));
+    assert_eq!(texts(&outbound.take(1_000, 100)), [r#"[{"type":"pong","id":1},{"type":"pong","id":2}]"#]);
+}

@@ -64,13 +64,27 @@ impl Delivery<'_> {
         result
     }
 
+    /// Puts it in line for the only recipient: most have nothing about them that outlives their being written.
+    fn push_only(
+        &self,
+        frame: &ServerFrame<'_>,
+        outbound: &Arc<Outbound>,
+        turn: &mut Turn,
+    ) -> Result<(), PushError> {
+        if self.key.is_some() || self.expires_at.is_some() || self.reply_to.is_some() {
+            return self.push(outbound, Chunk::of(frame, outbound.encoding()), turn);
+        }
+        let pushed = outbound.push_frame(frame, self.lane, self.taken_at);
+        turn.touch(outbound, u64::from(pushed.is_ok()), pushed.unwrap_or(0));
+        pushed.map(drop)
+    }
+
     /// Puts it in line for all of `members`; one that took it is enough.
     fn to_members(&self, members: &[Member], turn: &mut Turn) -> Outcome {
         let shared;
         let frames = match (&self.frames, members) {
             (Frames::Unwritten(frame), [only]) => {
-                let chunk = Chunk::of(frame, only.outbound.encoding());
-                return outcome(self.push(&only.outbound, chunk, turn));
+                return outcome(self.push_only(frame, &only.outbound, turn));
             }
             (Frames::Unwritten(frame), [first, ..]) => {
                 let encoding = first.outbound.encoding();

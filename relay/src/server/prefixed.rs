@@ -8,17 +8,19 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::session::Socket;
+
 /// First the bytes that were read with the request's head, then the socket.
 #[derive(Debug)]
 pub(super) struct Prefixed {
-    // Empty bytes hold no buffer: kept otherwise, hyper's 8 KiB would stay for the connection's life.
-    prefix: Bytes,
+    // Kept when it has been read, hyper's 8 KiB would stay for the connection's life; boxed, as it is rarely there.
+    prefix: Option<Box<Bytes>>,
     socket: TcpStream,
 }
 
 impl Prefixed {
     pub(super) fn new(prefix: Bytes, socket: TcpStream) -> Prefixed {
-        Prefixed { prefix: if prefix.is_empty() { Bytes::new() } else { prefix }, socket }
+        Prefixed { prefix: (!prefix.is_empty()).then(|| Box::new(prefix)), socket }
     }
 }
 
@@ -28,16 +30,26 @@ impl AsyncRead for Prefixed {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
+        let Some(prefix) = &mut self.prefix else {
             return Pin::new(&mut self.socket).poll_read(cx, buf);
-        }
-        let taken = self.prefix.len().min(buf.remaining());
-        buf.put_slice(&self.prefix[..taken]);
-        self.prefix.advance(taken);
-        if self.prefix.is_empty() {
-            self.prefix = Bytes::new();
+        };
+        let taken = prefix.len().min(buf.remaining());
+        buf.put_slice(&prefix[..taken]);
+        prefix.advance(taken);
+        if prefix.is_empty() {
+            self.prefix = None;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket for Prefixed {
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.prefix.is_some() {
+            return Poll::Ready(());
+        }
+        // An error shows itself to the read that follows.
+        self.socket.poll_read_ready(cx).map(drop)
     }
 }
 

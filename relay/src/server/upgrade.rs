@@ -69,8 +69,8 @@ fn admit(state: &Arc<ServerState>, request: &mut Request) -> Result<Response, Re
         let Ok(upgraded) = on_upgrade.await else { return };
         // Frames that came with the request's head are not lost: what hyper has read already goes before the socket.
         let Some(socket) = raw_socket(upgraded) else { return };
-        serve(context, Upgraded { socket, encoding, token, place, unauthenticated, since: Instant::now() })
-            .await;
+        let since = Instant::now();
+        serve(context, Box::new(Upgraded { socket, encoding, token, place, unauthenticated, since })).await;
         drop(permit);
     };
     state.tracker.spawn(connection.instrument(span));

@@ -32,6 +32,10 @@ pub(super) struct FrameMeter {
     fragments: u32,
     control_frames: u32,
     control_since: Option<Instant>,
+    /// Messages that came whole and were not taken yet.
+    whole: u32,
+    /// The frame that comes in ends a message.
+    ends_message: bool,
 }
 
 impl FrameMeter {
@@ -46,6 +50,8 @@ impl FrameMeter {
             fragments: 0,
             control_frames: 0,
             control_since: None,
+            whole: 0,
+            ends_message: false,
         }
     }
 
@@ -59,6 +65,16 @@ impl FrameMeter {
         self.payload_left == 0 && self.header_len == 0 && self.fragments == 0
     }
 
+    /// Whether a message has come whole that was not taken.
+    pub(super) fn has_message(&self) -> bool {
+        self.whole > 0
+    }
+
+    /// A message was taken out; control frames are messages too.
+    pub(super) fn take_message(&mut self) {
+        self.whole = self.whole.saturating_sub(1);
+    }
+
     /// Follows more bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Abuse> {
         while !bytes.is_empty() {
@@ -66,6 +82,18 @@ impl FrameMeter {
                 let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
                 self.payload_left -= skipped as u64;
                 bytes = &bytes[skipped..];
+                self.whole += u32::from(self.ends_message && self.payload_left == 0);
+                continue;
+            }
+            // Most headers come whole.
+            if self.header_len == 0
+                && let Some(whole) = bytes.first_chunk()
+            {
+                self.header = *whole;
+                self.header_len = 2;
+                bytes = &bytes[self.header_needed()..];
+                self.frame()?;
+                self.header_len = 0;
                 continue;
             }
             self.header[usize::from(self.header_len)] = bytes[0];
@@ -99,6 +127,9 @@ impl FrameMeter {
         let mask = if second & 0x80 == 0 { 0 } else { 4 };
         self.payload_left = length.saturating_add(mask);
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
+        self.ends_message = fin;
+        // An empty frame without a mask, which is refused when it is taken.
+        self.whole += u32::from(fin && self.payload_left == 0);
         if opcode >= 8 {
             return self.control_frame();
         }
@@ -157,7 +188,10 @@ mod tests {
                     assert_eq!(meter.feed(piece), Ok(()));
                     let end = (index + 1) * cut >= bytes.len();
                     assert_eq!(meter.is_between_messages(), end, "{length} in pieces of {cut}");
+                    assert_eq!(meter.has_message(), end, "{length} in pieces of {cut}");
                 }
+                meter.take_message();
+                assert!(!meter.has_message());
             }
         }
     }
@@ -169,7 +203,7 @@ mod tests {
         assert_eq!(meter.feed(&frame(0x82, 1_001)), Err(Abuse::TooLarge));
         let mut meter = FrameMeter::new(1_000);
         assert_eq!(meter.feed(&frame(0x02, 600)), Ok(()));
-        assert!(!meter.is_between_messages());
+        assert!(!meter.is_between_messages() && !meter.has_message());
         assert_eq!(meter.feed(&frame(0x80, 600)), Err(Abuse::TooLarge));
         let mut meter = FrameMeter::new(1_000);
         assert_eq!(meter.feed(&frame(0x02, 0)), Ok(()));

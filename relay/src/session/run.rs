@@ -25,22 +25,26 @@ const ANSWERS_MAX: usize = 1_024;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves an upgraded connection to its end.
-pub async fn serve<S: Socket, P>(context: Arc<SessionContext>, upgraded: Upgraded<S, P>) {
+pub async fn serve<S: Socket, P>(context: Arc<SessionContext>, upgraded: Box<Upgraded<S, P>>) {
     let metrics = Arc::clone(&context.metrics);
-    // Phases that pass are boxed, so that the connection does not carry their size for its life.
-    match Box::pin(open(&context, upgraded)).await {
+    // Phases that pass are boxed, and so is what they leave, so that the connection does not carry their size for its life.
+    match Box::pin(open(&context, *upgraded)).await.map_err(Box::new) {
         Ok((session, first)) => {
             metrics.sessions.increment(1.0);
             session.run(first).await;
             metrics.sessions.decrement(1.0);
         }
-        Err((transport, over)) => Box::pin(end(transport, &over, &metrics)).await,
+        Err(refused) => Box::pin(refuse(*refused, &metrics)).await,
     }
+}
+
+async fn refuse<S: Socket>((transport, over): (Transport<S>, Over), metrics: &Metrics) {
+    end(transport, &over, metrics).await;
 }
 
 /// Something the task does between two turns.
 enum Step {
-    Shrink,
+    Refit,
     Over(Over),
 }
 
@@ -61,7 +65,7 @@ impl<S: Socket> Session<S> {
             };
             match next {
                 Step::Over(over) => break over,
-                Step::Shrink => self.transport = Box::pin(self.transport.shrink()).await,
+                Step::Refit => self.transport = Box::pin(self.transport.refit()).await,
             }
         };
         Box::pin(self.finish(over)).await;
@@ -73,7 +77,7 @@ impl<S: Socket> Session<S> {
         self.outbound.register(cx);
         match self.try_poll(cx) {
             // Messages that were received and not read yet are in the buffer that would be given back.
-            Ok(true) if self.transport.can_shrink() && !self.needs_flush => Poll::Ready(Step::Shrink),
+            Ok(true) if self.transport.wants_refit() && !self.needs_flush => Poll::Ready(Step::Refit),
             Ok(_) => Poll::Pending,
             Err(over) => Poll::Ready(Step::Over(over)),
         }
@@ -141,7 +145,10 @@ impl<S: Socket> Session<S> {
         let now = self.moment.at;
         while let Some(due) = self.pulse.due(now) {
             match due {
-                Due::Beat => self.answer(&ServerFrame::Ping),
+                Due::Beat => {
+                    self.transport.rest();
+                    self.answer(&ServerFrame::Ping);
+                }
                 Due::TokenExpiring(left) => {
                     let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                     self.answer(&ServerFrame::TokenExpiring { in_ms });

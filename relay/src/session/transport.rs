@@ -20,8 +20,10 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use crate::session::meter::{Abuse, FrameMeter};
 
 /// What a socket is.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for S {}
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Pending where a read would be, for less. Ready where that is not known.
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
 
 /// Lazily grown, so it costs nothing while idle; bursts of small messages run four times as fast as with 2 KiB.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
@@ -29,6 +31,8 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 2 * limit::message_bytes_max(limit::PAYLOAD_BYTES_MAX);
 /// A message from which on the buffers that held it are given back.
 const LARGE_BYTES: usize = 8 * 1024;
+/// The read buffer of a connection on which little comes: it holds the frames that an idle client sends.
+const QUIET_READ_BUFFER_BYTES: usize = 512;
 /// How long a peer may take to hear that it is over. Then the socket goes, heard or not.
 const LINGER: Duration = Duration::from_secs(1);
 /// What is read, to be thrown away, from a peer that goes on talking.
@@ -39,9 +43,12 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Transport<S> {
     socket: WebSocketStream<Metered<S>>,
     encoding: Encoding,
-    read_buffer_bytes: usize,
+    busy_read_buffer_bytes: usize,
     message_bytes_max: usize,
+    /// Buffers are larger than they are to be.
     had_large: bool,
+    /// The read buffer is the small one.
+    quiet: bool,
 }
 
 /// The frames of a WebSocket message.
@@ -92,13 +99,22 @@ impl<S: Socket> Transport<S> {
     pub(super) async fn new(
         socket: S,
         encoding: Encoding,
-        read_buffer_bytes: usize,
+        busy_read_buffer_bytes: usize,
         message_bytes_max: usize,
     ) -> Self {
-        let metered = Metered { socket, meter: FrameMeter::new(limit::HELLO_BYTES_MAX) };
-        let config = config(read_buffer_bytes, message_bytes_max);
+        let meter = FrameMeter::new(limit::HELLO_BYTES_MAX);
+        let metered = Metered { socket, meter, filled: false, read_bytes: 0 };
+        let config = config(busy_read_buffer_bytes, message_bytes_max);
         let socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(config)).await;
-        Transport { socket, encoding, read_buffer_bytes, message_bytes_max, had_large: false }
+        // What carried the `hello` and the `welcome` is given back like any large message.
+        Transport {
+            socket,
+            encoding,
+            busy_read_buffer_bytes,
+            message_bytes_max,
+            had_large: true,
+            quiet: true,
+        }
     }
 
     /// Takes messages of full size from now on.
@@ -113,7 +129,14 @@ impl<S: Socket> Transport<S> {
 
     /// The next thing that came in.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
-        let message = match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+        let metered = self.socket.get_mut();
+        // The library clears its whole buffer before it finds that nothing is there to be read.
+        if !metered.meter.has_message() && metered.socket.poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let next = ready!(Pin::new(&mut self.socket).poll_next(cx));
+        self.socket.get_mut().meter.take_message();
+        let message = match next {
             None => return Poll::Ready(Err(End::Gone)),
             Some(Err(error)) => return Poll::Ready(Err(end_of(&error))),
             Some(Ok(message)) => message,
@@ -161,15 +184,33 @@ impl<S: Socket> Transport<S> {
         Pin::new(&mut self.socket).poll_flush(cx).map_err(|_| End::Gone)
     }
 
-    /// Whether buffers are larger than an idle connection should keep, and nothing is in them.
-    pub(super) fn can_shrink(&self) -> bool {
+    /// To be called at each heartbeat: a connection that said no more than pongs since the last one is quiet.
+    pub(super) fn rest(&mut self) {
+        let read_bytes = std::mem::take(&mut self.socket.get_mut().read_bytes);
+        if read_bytes <= QUIET_READ_BUFFER_BYTES && !self.quiet {
+            (self.quiet, self.had_large) = (true, true);
+        }
+    }
+
+    /// Whether buffers have another size than they should, and nothing is in them.
+    pub(super) fn wants_refit(&mut self) -> bool {
+        let metered = self.socket.get_mut();
+        // More waited than the small buffer took at once.
+        if std::mem::take(&mut metered.filled) && self.quiet {
+            (self.quiet, self.had_large) = (false, true);
+        }
         self.had_large && self.socket.get_ref().meter.is_between_messages()
     }
 
-    /// Gives back the buffers that a large message left behind: the library's never shrink. To be called only when
-    /// everything has been read and written that could be.
-    pub(super) async fn shrink(self) -> Self {
-        let config = config(self.read_buffer_bytes, self.message_bytes_max);
+    /// Gives back the buffers that a large message left behind, as the library's never shrink, and takes some that fit
+    /// what comes. To be called only when everything has been read and written that could be.
+    pub(super) async fn refit(self) -> Self {
+        let read_buffer_bytes = if self.quiet {
+            QUIET_READ_BUFFER_BYTES.min(self.busy_read_buffer_bytes)
+        } else {
+            self.busy_read_buffer_bytes
+        };
+        let config = config(read_buffer_bytes, self.message_bytes_max);
         let socket =
             WebSocketStream::from_raw_socket(self.socket.into_inner(), Role::Server, Some(config)).await;
         Transport { socket, had_large: false, ..self }
@@ -233,6 +274,10 @@ fn end_of(error: &Error) -> End {
 struct Metered<S> {
     socket: S,
     meter: FrameMeter,
+    /// A read took all that the buffer could hold.
+    filled: bool,
+    /// Read since the last heartbeat.
+    read_bytes: usize,
 }
 
 impl<S: Socket> AsyncRead for Metered<S> {
@@ -240,7 +285,10 @@ impl<S: Socket> AsyncRead for Metered<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        let fed = this.meter.feed(&buf.filled()[before..]);
+        this.filled |= buf.remaining() == 0;
+        let read = &buf.filled()[before..];
+        this.read_bytes += read.len();
+        let fed = this.meter.feed(read);
         Poll::Ready(fed.map_err(|abuse| io::Error::new(io::ErrorKind::InvalidData, abuse)))
     }
 }

@@ -23,6 +23,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "churn",
     about: "pairs talk while --churn others come a second, subscribe and leave; compares the pairs' latency",
     arguments: "--rate=2000 --receipt=all --against=--churn=0",
+    environment: &[],
     floor: None,
     run,
 };

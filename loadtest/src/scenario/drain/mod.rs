@@ -37,6 +37,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "drain",
     about: "the relays get SIGTERM while agents talk; shows who was told when to come back, and when the process left",
     arguments: "--agents=5000 --rate=1000 --receipt=all --duration=2",
+    environment: &[],
     floor: None,
     run,
 };

@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "fan-out",
     about: "--publishers publish to a topic that all --agents subscribe to",
     arguments: "",
+    environment: &[],
     floor: None,
     run,
 };

@@ -35,6 +35,8 @@ pub(crate) struct Asking {
     pub(crate) schedule: Option<Schedule>,
     pub(crate) pending: Pending,
     pub(crate) last_request: u64,
+    /// Messages between the requests that nobody answers.
+    pub(crate) writes: Option<Schedule>,
 }
 
 impl Asking {
@@ -105,6 +107,29 @@ impl Role for Party {
     }
 
     fn tick(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
+        let asked = self.ask(window, now_ns, outbox);
+        let asking = self.asking.as_mut()?;
+        let writes = asking.writes.as_mut();
+        let written = writes.and_then(|writes| {
+            writes.send_due(window, now_ns, outbox, |at_ns, outbox| {
+                self.rounds.lock().writes += 1;
+                self.correspondent.post(asking.peer.clone(), at_ns, outbox, |_, _| {});
+            })
+        });
+        asked.into_iter().chain(written).min()
+    }
+
+    fn finish(self, ended: Option<Ended>) -> Books {
+        if let Some(asking) = &self.asking {
+            self.rounds.lock().unanswered += asking.pending.waiting();
+        }
+        self.correspondent.into_books(ended)
+    }
+}
+
+impl Party {
+    /// Asks what is due, and gives up what is overdue.
+    fn ask(&mut self, window: &Window, now_ns: u64, outbox: &mut Outbox) -> Option<u64> {
         let asking = self.asking.as_mut()?;
         while asking.pending.expire(now_ns) {
             self.rounds.lock().unanswered += 1;
@@ -126,12 +151,5 @@ impl Role for Party {
             asking.ask(&mut self.correspondent, now_ns, now_ns, outbox);
         }
         [asking.owed.next_ns(), asking.pending.next_ns()].into_iter().flatten().min()
-    }
-
-    fn finish(self, ended: Option<Ended>) -> Books {
-        if let Some(asking) = &self.asking {
-            self.rounds.lock().unanswered += asking.pending.waiting();
-        }
-        self.correspondent.into_books(ended)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Rounds {
     pub(crate) unanswered: u64,
     /// Replies that were refused, whose requests stay unanswered for a reason.
     pub(crate) replies_refused: u64,
+    /// Messages sent besides, that ask nothing.
+    pub(crate) writes: u64,
     /// Replies to nothing that was asked.
     pub(crate) unasked: u64,
 }

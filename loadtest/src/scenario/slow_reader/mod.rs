@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "slow-reader",
     about: "agents talk to each other while --stalled of them do not read; compares the others' latency",
     arguments: "--rate=4000 --payload=2048 --receipt=all --warm-up=5 --against=--stall=never --limit=p99<=1.5",
+    environment: &[],
     floor: None,
     run,
 };
