@@ -12,6 +12,7 @@ mod keys;
 mod levels;
 mod limits;
 mod redis;
+mod reliable;
 mod secrecy;
 mod slow_recipient;
 mod start;

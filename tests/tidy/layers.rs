@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "router",
             "server",
             "session",
+            "streams",
             "telemetry",
             "tenants",
         ],
@@ -51,8 +52,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["auth", "bus", "config", "lifecycle", "limits", "resilience", "router", "session", "telemetry"],
     ),
     // The directory for the entry that a registration makes.
-    ("session", &["auth", "config", "directory", "limits", "outbound", "resilience", "router", "telemetry"]),
-    ("router", &["auth", "bus", "config", "directory", "outbound", "telemetry"]),
+    (
+        "session",
+        &[
+            "auth",
+            "config",
+            "directory",
+            "limits",
+            "outbound",
+            "resilience",
+            "router",
+            "streams",
+            "telemetry",
+        ],
+    ),
+    ("router", &["auth", "bus", "config", "directory", "outbound", "streams", "telemetry"]),
+    // The bus for the ids of instances, the authenticator for hashes.
+    ("streams", &["auth", "bus", "config", "redis", "telemetry"]),
     ("directory", &["bus", "config", "redis", "telemetry"]),
     ("api_keys", &["auth", "config", "redis", "revocation", "telemetry"]),
     ("revocation", &["auth", "config", "redis", "telemetry"]),

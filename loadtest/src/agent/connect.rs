@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use relay_protocol::client::Resume;
 use relay_protocol::server::Welcome;
 use relay_protocol::{ClientFrame, Encoding, ServerFrame};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
@@ -43,8 +44,20 @@ impl Agent {
         token: &str,
         options: &ConnectOptions,
     ) -> Result<Agent, ConnectError> {
+        Agent::resume(address, uri, token, options, None, |_| {}).await
+    }
+
+    /// The same, going on with a session; `each` hears what comes with the `welcome`.
+    pub async fn resume(
+        address: SocketAddr,
+        uri: &Uri,
+        token: &str,
+        options: &ConnectOptions,
+        resume: Option<Resume<'_>>,
+        each: impl FnMut(&ServerFrame<'_>),
+    ) -> Result<Agent, ConnectError> {
         let within = Duration::from_secs(WELCOME_TIMEOUT_S);
-        tokio::time::timeout(within, connect(address, uri, token, options))
+        tokio::time::timeout(within, connect(address, uri, token, options, resume, each))
             .await
             .map_err(|_| ConnectError::Timeout(WELCOME_TIMEOUT_S))?
     }
@@ -55,6 +68,8 @@ async fn connect(
     uri: &Uri,
     token: &str,
     options: &ConnectOptions,
+    resume: Option<Resume<'_>>,
+    mut each: impl FnMut(&ServerFrame<'_>),
 ) -> Result<Agent, ConnectError> {
     let subprotocol = options.encoding.subprotocol();
     let request = ClientRequestBuilder::new(uri.clone())
@@ -68,12 +83,15 @@ async fn connect(
     let mut line = Line::new(socket, options.encoding, options.batch);
     let id = line.outbox.next_id();
     let client = Some("relay-loadtest".into());
-    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume: None });
+    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume });
     let greeting = line
-        .wait_for(|frame| match frame {
-            ServerFrame::Welcome(welcome) => Some(Ok(Greeting::of(welcome))),
-            ServerFrame::Error { code, .. } => Some(Err(*code)),
-            _ => None,
+        .wait_for(|frame| {
+            each(frame);
+            match frame {
+                ServerFrame::Welcome(welcome) => Some(Ok(Greeting::of(welcome))),
+                ServerFrame::Error { code, .. } => Some(Err(*code)),
+                _ => None,
+            }
         })
         .await?
         .map_err(|code| ConnectError::Command { command: "hello", code })?;

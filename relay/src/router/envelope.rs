@@ -10,12 +10,19 @@ use relay_protocol::{Data, Encoding};
 
 use crate::bus::InstanceId;
 
+mod cursor;
+
+use cursor::Cursor;
+
 const VERSION: u8 = 1;
 const DIRECT: u8 = 1;
 const ACK: u8 = 2;
 const TOPIC: u8 = 3;
 const MOVED: u8 = 4;
 const DISCONNECT: u8 = 5;
+const WAKE: u8 = 6;
+const DELIVERED: u8 = 7;
+const REPLACED: u8 = 8;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +30,45 @@ pub(super) enum Item<'b> {
     Direct(u64, Direct<&'b str>),
     Ack(Ack),
     Topic(Topic<&'b str>),
-    Moved { tenant: &'b str, agent: &'b str },
-    Disconnect { tenant: &'b str, agent: &'b str, session: Option<&'b str> },
+    Moved {
+        tenant: &'b str,
+        agent: &'b str,
+    },
+    Disconnect {
+        tenant: &'b str,
+        agent: &'b str,
+        session: Option<&'b str>,
+    },
+    Wake(Wake<&'b str>),
+    Delivered(Delivered<&'b str>),
+    /// A session has another connection, of this generation.
+    Replaced {
+        tenant: &'b str,
+        session: &'b str,
+        generation: u64,
+    },
+}
+
+/// A stream may have messages that its readers have not seen. A hint: who hears it looks into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wake<T> {
+    pub(super) tenant: T,
+    /// The address of its agent or topic.
+    pub(super) stream: T,
+    pub(super) epoch: T,
+    pub(super) head: u64,
+}
+
+/// A message at `qos` 1 was presented, or expired before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delivered<T> {
+    pub(super) tenant: T,
+    /// The session that sent it, and which connection of it.
+    pub(super) session: T,
+    pub(super) generation: u64,
+    /// The command.
+    pub(super) id: u64,
+    pub(super) expired: bool,
 }
 
 /// A message for an agent or session of the receiving instance.
@@ -148,6 +192,42 @@ pub(super) fn append_disconnect(batch: &mut Vec<u8>, tenant: &str, agent: &str, 
     });
 }
 
+/// Appends the hint that a stream has messages.
+pub(super) fn append_wake<T: AsRef<str>>(batch: &mut Vec<u8>, wake: &Wake<T>) {
+    item(batch, |batch| {
+        header(batch, WAKE, |h| {
+            h.extend_from_slice(&wake.head.to_be_bytes());
+            short(h, wake.tenant.as_ref());
+            short(h, wake.stream.as_ref());
+            short(h, wake.epoch.as_ref());
+        });
+    });
+}
+
+/// Appends the news that a message was presented.
+pub(super) fn append_delivered<T: AsRef<str>>(batch: &mut Vec<u8>, delivered: &Delivered<T>) {
+    item(batch, |batch| {
+        header(batch, DELIVERED, |h| {
+            h.extend_from_slice(&delivered.generation.to_be_bytes());
+            h.extend_from_slice(&delivered.id.to_be_bytes());
+            h.push(u8::from(delivered.expired));
+            short(h, delivered.tenant.as_ref());
+            short(h, delivered.session.as_ref());
+        });
+    });
+}
+
+/// Appends the news that a session has another connection.
+pub(super) fn append_replaced(batch: &mut Vec<u8>, tenant: &str, session: &str, generation: u64) {
+    item(batch, |batch| {
+        header(batch, REPLACED, |h| {
+            h.extend_from_slice(&generation.to_be_bytes());
+            short(h, tenant);
+            short(h, session);
+        });
+    });
+}
+
 fn item(batch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = batch.len();
     batch.extend_from_slice(&[0; 4]);
@@ -235,38 +315,20 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let (tenant, agent, session) = (h.short()?, h.short()?, present(h.short()?));
             Some(Item::Disconnect { tenant, agent, session })
         }
+        WAKE => {
+            let head = h.u64()?;
+            Some(Item::Wake(Wake { tenant: h.short()?, stream: h.short()?, epoch: h.short()?, head }))
+        }
+        DELIVERED => {
+            let (generation, id, expired) = (h.u64()?, h.u64()?, h.u8()? == 1);
+            let (tenant, session) = (h.short()?, h.short()?);
+            Some(Item::Delivered(Delivered { tenant, session, generation, id, expired }))
+        }
+        REPLACED => {
+            let generation = h.u64()?;
+            Some(Item::Replaced { tenant: h.short()?, session: h.short()?, generation })
+        }
         _ => None,
-    }
-}
-
-struct Cursor<'b> {
-    batch: &'b Bytes,
-    at: usize,
-    end: usize,
-}
-
-impl<'b> Cursor<'b> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let to = self.at.checked_add(N).filter(|to| *to <= self.end)?;
-        let array = self.batch[self.at..to].try_into().ok();
-        self.at = to;
-        array
-    }
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-    fn short(&mut self) -> Option<&'b str> {
-        let length = usize::from(self.u8()?);
-        let to = self.at.checked_add(length).filter(|to| *to <= self.end)?;
-        let text = std::str::from_utf8(&self.batch[self.at..to]).ok()?;
-        self.at = to;
-        Some(text)
     }
 }
 

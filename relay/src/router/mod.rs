@@ -10,12 +10,15 @@ mod direct;
 mod disconnect;
 mod dispatch;
 mod envelope;
+mod feed;
 mod link;
 mod outbox;
 mod publish;
+mod readers;
 mod recheck;
 mod registration;
 mod route;
+mod storing;
 mod sweep;
 mod tenant;
 mod topics;
@@ -32,10 +35,13 @@ use tokio_util::task::TaskTracker;
 use crate::bus::InstanceId;
 use crate::bus::SharedBus;
 use crate::directory::SharedDirectory;
+use crate::streams::SharedStreams;
 use crate::telemetry::metrics::Metrics;
 
 pub use caller::Caller;
 pub use direct::{Outgoing, Routed};
+pub use feed::{Entry, Next, Seat};
+pub use readers::Acks;
 pub use recheck::Concerned;
 pub use registration::Registration;
 pub use tenant::Tenant;
@@ -57,6 +63,7 @@ pub struct Router {
     connections: AtomicU64,
     bus: SharedBus,
     directory: SharedDirectory,
+    streams: SharedStreams,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     settings: RouterSettings,
@@ -69,6 +76,8 @@ pub struct RouterSettings {
     pub outcome_timeout: Duration,
     /// How long a route may be used without asking again.
     pub route_ttl: Duration,
+    /// How long a session outlives its connection.
+    pub grace: Duration,
 }
 
 impl Router {
@@ -77,6 +86,7 @@ impl Router {
         instance: InstanceId,
         bus: SharedBus,
         directory: SharedDirectory,
+        streams: SharedStreams,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
         settings: RouterSettings,
@@ -89,6 +99,7 @@ impl Router {
             connections: AtomicU64::new(0),
             bus,
             directory,
+            streams,
             metrics,
             tracker,
             settings,
@@ -98,6 +109,11 @@ impl Router {
     /// This instance.
     pub fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    /// Where messages at `qos` 1 are stored.
+    pub fn streams(&self) -> &SharedStreams {
+        &self.streams
     }
 
     /// How the bus stands.

@@ -51,7 +51,9 @@ impl<S: Socket> Session<S> {
     fn take_frame(&mut self, frame: &mut ClientFrame<'_>, arrival: &Arrival) {
         match frame {
             // Never limited: they only make room.
-            ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Credit { .. } | ClientFrame::Bye => {}
+            ClientFrame::Pong | ClientFrame::Bye => {}
+            ClientFrame::Ack(position) => self.acknowledge(position),
+            &mut ClientFrame::Credit { messages, bytes } => self.reliable.credit.grant(messages, bytes),
             ClientFrame::Send(send) => {
                 let limited = self.rate(arrival);
                 self.send(send, limited, arrival);
@@ -65,15 +67,17 @@ impl<S: Socket> Session<S> {
                 self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));
             }
             &mut ClientFrame::Subscribe { id, ref topic, qos, rewind, ref from } => {
-                self.command(id, arrival, |session| {
-                    if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
-                        return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
+                self.command(id, arrival, |session| match qos {
+                    Qos::AtLeastOnce => session.subscribe_stream(id, topic, rewind, from.as_ref()),
+                    Qos::AtMostOnce if rewind.is_some() || from.is_some() => {
+                        session.refuse(Some(id), ErrorCode::Unsupported, "rewind or from at qos 0");
                     }
-                    session.subscribe(id, topic);
+                    Qos::AtMostOnce => session.subscribe(id, topic),
                 });
             }
             &mut ClientFrame::Unsubscribe { id, ref topic } => self.command(id, arrival, |session| {
                 session.unsubscribe(topic);
+                session.leave_topic(topic);
                 session.answer(&ServerFrame::Ok { id });
             }),
             &mut ClientFrame::Auth { id, ref token } => {
@@ -119,19 +123,31 @@ impl<S: Socket> Session<S> {
         met
     }
 
-    fn subscribe(&mut self, id: u64, topic: &str) {
+    /// Whether one more subscription may be; the client is told if not.
+    pub(super) fn may_subscribe(&mut self, id: u64, topic: &str, known: bool) -> bool {
         if !self.principal.rights().may_subscribe(topic) {
-            return self.refuse(Some(id), ErrorCode::Forbidden, "topic");
+            self.refuse(Some(id), ErrorCode::Forbidden, "topic");
+            return false;
         }
-        let known = self.subscriptions.contains(topic);
-        if !known && self.subscriptions.len() >= self.context.settings.limits.subscriptions {
+        let count = self.subscriptions.len() + self.reliable.topics();
+        if !known && count >= self.context.settings.limits.subscriptions {
             self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&exceeded(id, "subscriptions"));
+            self.answer(&exceeded(id, "subscriptions"));
+            return false;
         }
         if !known && let Err(limit) = self.limits.subscribe() {
             self.context.metrics.command_error(ErrorCode::LimitExceeded);
-            return self.answer(&exceeded(id, limit.name()));
+            self.answer(&exceeded(id, limit.name()));
+            return false;
         }
+        true
+    }
+
+    fn subscribe(&mut self, id: u64, topic: &str) {
+        if !self.may_subscribe(id, topic, self.subscriptions.contains(topic)) {
+            return;
+        }
+        self.leave_topic(topic);
         let pattern: Arc<str> = topic.into();
         let change = self.subscriptions.wish(&pattern);
         let carrier = self.subscriptions.carrier(topic).cloned().unwrap_or_else(|| Arc::clone(&pattern));
@@ -199,7 +215,7 @@ impl<S: Socket> Session<S> {
 }
 
 /// When a subscription may be tried again while the bus is away, in milliseconds.
-const SUBSCRIBE_RETRY_MS: u64 = 1_000;
+pub(super) const SUBSCRIBE_RETRY_MS: u64 = 1_000;
 
 fn close(code: CloseCode, message: &'static str) -> Over {
     Over::Close(CloseSignal { code, message, reconnect_after_ms: None })

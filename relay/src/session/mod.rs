@@ -6,16 +6,22 @@
 
 mod answer;
 mod context;
+mod credit;
 mod handshake;
 mod inbound;
 mod meter;
 mod moment;
+mod opening;
 mod pulse;
+mod reading;
+mod reliable;
 mod renewal;
 mod replies;
 mod run;
 mod send;
+mod subscribing;
 mod subscriptions;
+mod ticket;
 mod transport;
 mod write;
 
@@ -36,9 +42,11 @@ pub use transport::Socket;
 
 use moment::{Moment, Tally};
 use pulse::Pulse;
+use reliable::Reliable;
 use renewal::Renewal;
 use replies::ReplyRights;
 use subscriptions::Subscriptions;
+use ticket::Ticket;
 use transport::Transport;
 
 /// A welcomed connection.
@@ -67,6 +75,10 @@ struct Session<S> {
     turn: Turn,
     tally: Tally,
     renewal: Option<Renewal>,
+    /// What the client shows to go on with the session.
+    ticket: Ticket,
+    /// Apart, as most of a connection's life nothing of it is used.
+    reliable: Box<Reliable>,
 }
 
 /// Why a session is over.

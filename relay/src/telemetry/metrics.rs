@@ -168,6 +168,10 @@ metrics! {
     shed_expired: Counter = "relay_deliveries_shed_total" { "reason" = "expired" };
     /// Age of the oldest message in each WebSocket message written, from its arrival at this instance.
     delivery_seconds: Histogram = "relay_delivery_seconds";
+    /// Messages at qos 1 written to a socket; each may be written again after a reconnect.
+    stream_writes: Counter = "relay_stream_deliveries_written_total";
+    /// Messages at qos 1 that a recipient was told will not come.
+    stream_skips: Counter = "relay_stream_skipped_total";
     /// Subscriptions in force.
     subscriptions: Gauge = "relay_subscriptions";
     /// Channels of topics this instance listens on.
@@ -236,6 +240,7 @@ fn limited(mode: &'static str) -> Vec<Counter> {
 struct Outcomes {
     queued: Counter,
     accepted: Counter,
+    delivered: Counter,
     unknown: Counter,
     failed: Vec<Counter>,
 }
@@ -258,6 +263,7 @@ impl Outcomes {
         Outcomes {
             queued: outcome("queued", ""),
             accepted: outcome("accepted", ""),
+            delivered: outcome("delivered", ""),
             unknown: outcome("unknown", ""),
             failed: ErrorCode::ALL.iter().map(|code| outcome("failed", code.name())).collect(),
         }
@@ -275,6 +281,7 @@ impl Metrics {
         match outcome {
             Outcome::Queued => self.outcomes.queued.increment(count),
             Outcome::Accepted => self.outcomes.accepted.increment(count),
+            Outcome::Delivered => self.outcomes.delivered.increment(count),
             Outcome::Unknown => self.outcomes.unknown.increment(count),
             Outcome::Failed { reason, .. } => {
                 self.outcomes.failed[position(ErrorCode::ALL, &reason)].increment(count);

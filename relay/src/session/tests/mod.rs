@@ -5,4 +5,7 @@ mod clocks;
 mod commands;
 mod degraded;
 mod identity;
+mod reliable;
+mod resume;
 mod rig;
+mod streams;
