@@ -59,6 +59,9 @@ pub struct RunArgs {
     /// Write the report there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report there as one HTML page with plots, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The run that `--against` describes.
     #[arg(skip)]
     pub baseline: Option<Box<RunArgs>>,

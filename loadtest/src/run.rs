@@ -38,7 +38,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
     }
     let count = turns(&args, scenario);
-    let RunArgs { plan, running, launch, compare, search: searches, json, baseline, .. } = args;
+    let RunArgs { plan, running, launch, compare, search: searches, json, html, baseline, .. } = args;
     let mut bench = if compare.no_relay {
         nowhere(plan)?
     } else {
@@ -64,6 +64,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     };
     if let Some(path) = json {
         fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = html {
+        fs::write(&path, report.html()).with_context(|| path.display().to_string())?;
     }
     // What the two share is stopped once, with the last of them.
     for bench in [beside, Some(bench)].into_iter().flatten() {
