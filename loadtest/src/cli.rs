@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::floor::{FloorSpec, Upgrade};
 use crate::limit::Limit;
+use crate::matrix::MatrixArgs;
 use crate::plan::Plan;
+use crate::results::BenchArgs;
 
 /// Loads agent-relay with simulated agents and checks that it keeps its promises.
 ///
@@ -30,6 +32,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List the scenarios
     List,
+    /// Run pairs for every number of agents and every concurrency, and print the table
+    Matrix(MatrixArgs),
+    /// Compare the relay with bare servers, case by case, and print the table
+    Bench(BenchArgs),
     /// Serve the floor: a bare WebSocket server that echoes, to compare with
     Floor(FloorArgs),
 }

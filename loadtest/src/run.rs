@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, Tokens};
-use crate::cli::{CompareArgs, LaunchArgs, RunArgs, RunningArgs};
+use crate::cli::{Cli, Command, CompareArgs, LaunchArgs, RunArgs, RunningArgs};
 use crate::floor::beside::{Turns, take_turns};
 use crate::launch::{Cluster, ClusterOptions, RedisChoice, relay_beside_this_program};
 use crate::plan::Plan;
@@ -23,6 +23,15 @@ use crate::token::Minter;
 const DESCRIPTORS_SPARE: u64 = 64;
 /// How often each has its turn in a comparison, so that one odd run does not decide.
 const PAIRS: u32 = 5;
+
+/// Runs what a line says, as behind `relay-loadtest run`.
+pub async fn run_line(line: &str) -> anyhow::Result<Report> {
+    let words = ["relay-loadtest", "run"].into_iter().chain(line.split_whitespace());
+    match Cli::complete(words)?.command {
+        Command::Run(args) => run(*args).await,
+        _ => bail!("`{line}` runs no scenario"),
+    }
+}
 
 /// Runs a scenario as the arguments say, writes the JSON report if asked, and returns it.
 pub async fn run(args: RunArgs) -> anyhow::Result<Report> {

@@ -97,7 +97,7 @@ impl Report {
     }
 
     /// Whether promises were kept, and which were not.
-    pub(super) fn promises(&self) -> String {
+    pub(crate) fn promises(&self) -> String {
         if self.broken.is_empty() {
             return "kept".to_owned();
         }
