@@ -173,6 +173,18 @@ impl From<Receipt> for ReceiptMode {
     }
 }
 
+/// What the command line means when it says nothing.
+impl Default for Plan {
+    fn default() -> Plan {
+        #[derive(clap::Parser)]
+        struct Silence {
+            #[command(flatten)]
+            plan: Plan,
+        }
+        <Silence as clap::Parser>::parse_from(["relay-loadtest"]).plan
+    }
+}
+
 impl Plan {
     /// What the sends ask for.
     pub fn receipt_mode(&self) -> ReceiptMode {
