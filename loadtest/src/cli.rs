@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capacity::PlanArgs;
 use crate::floor::{FloorSpec, Upgrade};
 use crate::limit::Limit;
 use crate::matrix::MatrixArgs;
@@ -36,6 +37,8 @@ pub enum Command {
     Matrix(MatrixArgs),
     /// Compare the relay with bare servers, case by case, and print the table
     Bench(BenchArgs),
+    /// Work out what a load takes: instances, processors, memory, Redis, money
+    Plan(PlanArgs),
     /// Serve the floor: a bare WebSocket server that echoes, to compare with
     Floor(FloorArgs),
 }

@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod arguments;
 pub mod bench;
+pub mod capacity;
 pub mod checker;
 pub mod cli;
 pub mod clock;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use relay_loadtest::capacity::plan;
 use relay_loadtest::cli::{Cli, Command};
 use relay_loadtest::floor::process::LISTENING;
 use relay_loadtest::floor::serve::serve;
@@ -67,6 +68,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
             print::line(&document);
             return Ok(verdict(kept));
         }
+        Command::Plan(args) => print::line(&plan(&args).await?),
         Command::Run(args) => {
             let report = run::run(*args).await?;
             print::line(&report.summary());
