@@ -18,7 +18,7 @@ async fn a_recipient_of_a_killed_relay_goes_on_at_another() -> anyhow::Result<()
     let session = bob.agent.greeting().session.clone();
     let mut sent = Vec::new();
     let mut counter = 0;
-    let mut send = async |alice: &mut Reliable, count: usize| -> anyhow::Result<u64> {
+    let mut post = async |alice: &mut Reliable, count: usize| -> anyhow::Result<u64> {
         let mut last = 0;
         for _ in 0..count {
             counter += 1;
@@ -29,17 +29,16 @@ async fn a_recipient_of_a_killed_relay_goes_on_at_another() -> anyhow::Result<()
         alice.until(|book| book.has(last, "accepted")).await?;
         Ok(last)
     };
-    send(&mut alice, BEFORE).await?;
+    post(&mut alice, BEFORE).await?;
     bob.present(BEFORE / 2).await?;
 
     fleet.take(2).kill().await?;
     // Nobody is there, and nothing is refused.
-    send(&mut alice, MEANWHILE).await?;
+    post(&mut alice, MEANWHILE).await?;
     bob.move_to(&fleet, 1).await?;
     ensure!(bob.agent.greeting().resumed && bob.agent.greeting().session == session);
-    let last = send(&mut alice, AFTER).await?;
+    let last = post(&mut alice, AFTER).await?;
     bob.present(BEFORE + MEANWHILE + AFTER).await?;
-    drop(send);
     ensure!(bob.book.presented == sent, "not what was sent, or not in order");
     ensure!(bob.book.holes == 0 && bob.book.skipped == 0, "{:?}", bob.book);
     ensure!(bob.book.resumed == [true], "{:?}", bob.book.resumed);
