@@ -51,11 +51,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "server",
         &["auth", "bus", "config", "lifecycle", "limits", "resilience", "router", "session", "telemetry"],
     ),
-    // The directory for the entry that a registration makes.
+    // The directory for the entry that a registration makes, the bus for the ids of instances.
     (
         "session",
         &[
             "auth",
+            "bus",
             "config",
             "directory",
             "limits",

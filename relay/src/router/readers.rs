@@ -10,6 +10,7 @@ use relay_protocol::{CloseCode, ErrorCode};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::InstanceId;
 use crate::outbound::{CloseSignal, InboxNews};
 use crate::router::Router;
 use crate::router::envelope::{self, Delivered, Wake};
@@ -169,9 +170,22 @@ impl Router {
     }
 
     /// Tells the instance that had a session's connection before.
-    pub(super) fn announce_replaced(self: &Arc<Self>, tenant: &str, session: &str, generation: u64) {
-        self.take_replaced(tenant, session, generation);
-        let _ = self.announce(|batch| envelope::append_replaced(batch, tenant, session, generation));
+    pub(super) fn tell_replaced(
+        self: &Arc<Self>,
+        peer: &InstanceId,
+        tenant: &str,
+        session: &str,
+        generation: u64,
+    ) {
+        if *peer == self.instance {
+            return self.take_replaced(tenant, session, generation);
+        }
+        let link = self.link(peer);
+        let write = |batch: &mut Vec<u8>| envelope::append_replaced(batch, tenant, session, generation);
+        // One that is not told finds out by its silence; what it acknowledges counts no more.
+        if let Ok(pump) = link.outbox.push(&self.instance, None, None, write) {
+            self.pump_link(pump, &link);
+        }
     }
 
     /// Closes connections here that a later one of their session replaced.

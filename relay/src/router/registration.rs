@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use relay_protocol::{Chunk, Encoding};
 
 use crate::auth::TokenKey;
+use crate::bus::InstanceId;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound, Settlement};
 use crate::router::Router;
@@ -133,9 +134,10 @@ impl Registration {
         self.router.end_session(&self.tenant, &self.inbox(), acks, session);
     }
 
-    /// The session had another connection before.
-    pub fn replace(&self) {
-        self.router.announce_replaced(&self.entry.tenant, &self.entry.session, self.entry.generation);
+    /// The session had another connection on that instance before.
+    pub fn replace(&self, peer: &InstanceId) {
+        let OwnEntry { tenant, session, generation, .. } = &self.entry;
+        self.router.tell_replaced(peer, tenant, session, *generation);
     }
 
     /// Enters the session as subscriber; the future ends when no later message can be missed.

@@ -9,6 +9,7 @@ use relay_protocol::client::{Position, Resume};
 use relay_protocol::{CloseCode, ServerFrame};
 
 use crate::auth::Principal;
+use crate::bus::InstanceId;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound};
 use crate::router::Registration;
@@ -40,8 +41,8 @@ pub(super) struct OpenedSession {
     pub(super) session: Arc<str>,
     pub(super) generation: u64,
     pub(super) resumed: bool,
-    /// Another connection of it may live.
-    is_replacement: bool,
+    /// Where another connection of it may live.
+    before: Option<InstanceId>,
     pub(super) ticket: Ticket,
     pub(super) reliable: Box<Reliable>,
     /// How the stream of its agent stands.
@@ -98,8 +99,8 @@ pub(super) async fn place(
     }
     let opened = open(context, principal, &name, claim).await?;
     let registration = enter(&opened.session, opened.generation).await;
-    if opened.is_replacement {
-        registration.replace();
+    if let Some(before) = &opened.before {
+        registration.replace(before);
     }
     Ok((registration, opened))
 }
@@ -133,7 +134,7 @@ async fn open(
             session,
             generation: 1,
             resumed: false,
-            is_replacement: false,
+            before: None,
             ticket,
             reliable: Box::default(),
             marks: None,
@@ -157,7 +158,7 @@ async fn open(
         session,
         generation: opened.generation,
         resumed: opened.resumed,
-        is_replacement: opened.before.is_some(),
+        before: opened.before.clone(),
         ticket,
         reliable: Box::new(position.map_or_else(Reliable::default, |at| Reliable::opened(&opened, at))),
         marks: position.map(|_| opened.marks),

@@ -180,12 +180,14 @@ impl<S: Socket> Session<S> {
         let Poll::Ready(opened) = opening.poll_unpin(cx) else { return };
         self.reliable.opening = None;
         let Ok(Opened { generation, position: Some(position), marks, .. }) = opened else { return };
-        let acks = self.reliable.inbox.take().map(|inbox| inbox.acks).unwrap_or_default();
+        let before = self.reliable.inbox.take();
+        let is_another = before.as_ref().is_some_and(|inbox| inbox.epoch != marks.epoch);
+        let acks = before.map(|inbox| inbox.acks).unwrap_or_default();
         let epoch = Arc::clone(&marks.epoch);
         self.outbound.see(&epoch, position);
         let address = self.registration.inbox().address;
         let known = self.reliable.readings.iter().any(|reading| *reading.stream() == *address);
-        if !known {
+        if is_another && !known {
             // Whatever the client thinks it has read, from here on it reads this.
             let (stream, epoch) = ((&*address).into(), (&*epoch).into());
             let position = Position { stream, epoch, seq: position };

@@ -44,7 +44,7 @@ pub trait StreamStore: Send + Sync + std::fmt::Debug + 'static {
     fn open(&self, opening: Opening) -> BoxFuture<'static, Result<Opened, StreamError>>;
 
     /// Says that these sessions of an agent live. One that nobody speaks for is forgotten after the grace, with its
-    /// ticket. Nothing if the agent has no stream.
+    /// ticket. Nothing if one of them is forgotten already, or the agent has no stream: they are to be opened again.
     fn renew(&self, inbox: StreamKey, sessions: Vec<Arc<str>>) -> Answer<Option<Marks>>;
 
     /// Ends a session that does not come back, unless a later connection has it.

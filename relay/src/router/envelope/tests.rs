@@ -50,6 +50,11 @@ fn every_item_reads_back() {
     append_moved(&mut batch, "acme", "bob");
     append_disconnect(&mut batch, "acme", "bob", Some("bob~x"));
     append_disconnect(&mut batch, "acme", "bob", None);
+    let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX };
+    append_wake(&mut batch, &wake);
+    let delivered = Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true };
+    append_delivered(&mut batch, &delivered);
+    append_replaced(&mut batch, "acme", "bob~x", 3);
     let batch = Bytes::from(batch);
     let (from, items) = read(&batch).unwrap();
     let items: Vec<_> = items.collect();
@@ -62,6 +67,9 @@ fn every_item_reads_back() {
         Some(Item::Moved { tenant: "acme", agent: "bob" }),
         Some(Item::Disconnect { tenant: "acme", agent: "bob", session: Some("bob~x") }),
         Some(Item::Disconnect { tenant: "acme", agent: "bob", session: None }),
+        Some(Item::Wake(wake)),
+        Some(Item::Delivered(delivered)),
+        Some(Item::Replaced { tenant: "acme", session: "bob~x", generation: 3 }),
     ];
     assert_eq!(items, expected);
 }

@@ -109,3 +109,23 @@ async fn a_session_that_lives_is_not_forgotten() {
     let (_, welcome) = rig.resume("acme/bob", &ticket, "").await;
     assert_eq!(welcome["resumed"], true);
 }
+
+#[tokio::test(start_paused = true)]
+async fn within_the_grace_what_cannot_wait_fails_with_a_delay() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let mut bob = rig.join("acme/bob").await;
+    bob.command(r#""type":"ping""#).await;
+    bob.next_frame("pong").await;
+    drop(bob);
+    for (agent, may_return) in [("bob", true), ("nobody", false)] {
+        alice.command(&format!(r#""type":"send","to":"agent/{agent}""#)).await;
+        let failed = alice.next_frame("receipt").await["failed"][0].clone();
+        assert_eq!(
+            (&failed["reason"], failed["retry_after_ms"].is_u64()),
+            (&json!("no_recipient"), may_return)
+        );
+    }
+    send(&mut alice, "agent/bob", "m1", "").await;
+    assert!(alice.next_frame("receipt").await["accepted"].is_array());
+}

@@ -63,6 +63,7 @@ pub(super) async fn registration(a: &dyn StreamStore, b: &dyn StreamStore) {
     let opened = door.open("bob", "bob~2", "t", None).await;
     assert_eq!((opened.position, opened.marks.head), (Some(0), 20));
     assert_eq!(b.renew(stream, vec!["bob~2".into()]).await, Ok(Some(opened.marks)));
+    assert_eq!(b.renew(inbox("bob"), vec!["bob~2".into(), "bob~1".into()]).await, Ok(None), "one has ended");
     assert_eq!(b.renew(inbox("nobody"), vec!["x".into()]).await, Ok(None));
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::HashMap;
 use base64::Engine as _;
@@ -16,6 +17,8 @@ use crate::streams::{
     READERS_MAX, ReturnAddress, Stored, StoredMessage, StreamSettings,
 };
 
+/// How often what is remembered of senders is gone through.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 /// What a message takes beside its body, roughly; as Redis counts.
 const ENTRY_BYTES: usize = 128;
 
@@ -28,6 +31,7 @@ pub(super) struct Log {
     /// The last that any reader presented.
     done: u64,
     touched: Instant,
+    forgotten_at: Instant,
     readers: HashMap<Arc<str>, Reader>,
     sessions: HashMap<Arc<str>, Kept>,
     mids: HashMap<Arc<str>, Mids>,
@@ -84,6 +88,7 @@ impl Log {
             bytes: 0,
             done: 0,
             touched: now,
+            forgotten_at: now,
             readers: HashMap::default(),
             sessions: HashMap::default(),
             mids: HashMap::default(),
@@ -100,7 +105,7 @@ impl Log {
     }
 
     /// Whether it has not been used for longer than anything in it is kept.
-    pub(super) fn is_over(&self, now: Instant, age: std::time::Duration) -> bool {
+    pub(super) fn is_over(&self, now: Instant, age: Duration) -> bool {
         now - self.touched >= age
     }
 
@@ -131,6 +136,11 @@ impl Log {
             self.drop_first();
         }
         self.readers.retain(|_, reader| reader.till > now);
+        // There may be many senders.
+        if now - self.forgotten_at < FORGET_EVERY {
+            return;
+        }
+        self.forgotten_at = now;
         self.sessions.retain(|_, kept| kept.till > now);
         self.mids.retain(|_, mids| now - mids.begun < 2 * MID_MEMORY);
         self.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
@@ -168,16 +178,20 @@ impl Log {
         }
     }
 
-    pub(super) fn renew(&mut self, sessions: &[Arc<str>], till: Instant, now: Instant) {
+    /// Says whether all of them are known.
+    pub(super) fn renew(&mut self, sessions: &[Arc<str>], till: Instant, now: Instant) -> bool {
         self.touch(now);
+        let mut known = true;
         for session in sessions {
-            if let Some(reader) = self.readers.get_mut(session) {
-                reader.till = till;
+            match self.readers.get_mut(session) {
+                Some(reader) => reader.till = till,
+                None => known = false,
             }
             if let Some(kept) = self.sessions.get_mut(session) {
                 kept.till = till;
             }
         }
+        known
     }
 
     pub(super) fn close(&mut self, session: &str, generation: u64) {

@@ -104,10 +104,8 @@ impl StreamStore for MemoryStreams {
 
     fn renew(&self, inbox: StreamKey, sessions: Vec<Arc<str>>) -> Answer<Option<Marks>> {
         answer(self.ask(&inbox, false, |log, now, _| {
-            log.map(|log| {
-                log.renew(&sessions, now.at + self.settings.grace, now.at);
-                log.marks()
-            })
+            let log = log?;
+            log.renew(&sessions, now.at + self.settings.grace, now.at).then(|| log.marks())
         }))
     }
 
