@@ -33,17 +33,19 @@ pub(super) fn document(args: &BenchArgs, shown: &[Shown]) -> String {
          | --- | --- | ---: | --- | ---: | ---: | ---: | --- |\n",
     );
     for Shown { case, report } in shown {
+        // What is about memory or a moment has no throughput.
+        let told = |words: String| if case.once { "–".to_owned() } else { words };
         let latency = &report.latency_ms;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {:.0} | {:.2} | {:.2} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             case.name,
             case.figure(report),
-            per_million(report.messages_per_cpu_second),
+            told(per_million(report.messages_per_cpu_second)),
             floors(report),
-            report.throughput_per_s,
-            latency.p50,
-            latency.p99,
+            told(format!("{:.0}", report.throughput_per_s)),
+            told(format!("{:.2}", latency.p50)),
+            told(format!("{:.2}", latency.p99)),
             report.promises()
         );
     }
