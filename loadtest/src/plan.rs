@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches as _, ValueEnum};
+use clap::{Args, ValueEnum};
 use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
 use serde::Serialize;
@@ -97,6 +97,9 @@ pub struct Plan {
     /// The same of 99 of 100 messages [default: none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p99: Option<f64>,
+    /// Bytes that the kernel may hold for each agent before it is read [default: the system's, some megabytes]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(4_096..=16_777_216))]
+    pub receive_buffer: Option<u32>,
     /// Connections begun per second; without it as fast as they are made
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub connect_rate: Option<u32>,
@@ -170,13 +173,19 @@ impl From<Receipt> for ReceiptMode {
     }
 }
 
-impl Plan {
-    /// What the command line makes where nothing is said.
-    pub fn usual() -> anyhow::Result<Plan> {
-        let command = Plan::augment_args(Command::new("plan"));
-        Ok(Plan::from_arg_matches(&command.try_get_matches_from(["plan"])?)?)
+/// What the command line means when it says nothing.
+impl Default for Plan {
+    fn default() -> Plan {
+        #[derive(clap::Parser)]
+        struct Silence {
+            #[command(flatten)]
+            plan: Plan,
+        }
+        <Silence as clap::Parser>::parse_from(["relay-loadtest"]).plan
     }
+}
 
+impl Plan {
     /// What the sends ask for.
     pub fn receipt_mode(&self) -> ReceiptMode {
         self.receipt.into()

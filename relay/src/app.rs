@@ -44,6 +44,9 @@ use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, Pressure, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
 use crate::session::{SessionContext, SessionSettings};
+use crate::streams::memory::MemoryStreams;
+use crate::streams::redis::RedisStreams;
+use crate::streams::{SharedStreams, StreamSettings};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::memory::MemoryTenants;
 use crate::tenants::redis::RedisTenants;
@@ -84,7 +87,7 @@ impl App {
         let phase = Arc::new(Phase::default());
         let instance = InstanceId::random();
         let shared = join(config, &instance, &lifecycle, &metrics).await?;
-        let Shared { bus, events, directory, stores, quotas, idempotency, redis } = shared;
+        let Shared { bus, events, directory, streams, stores, quotas, idempotency, redis } = shared;
         for channel in [Channel::inbox(&instance), Channel::fleet()] {
             // While Redis is away the wish stands, and the instance serves those who are here.
             let _ = bus.subscribe(&channel).await;
@@ -94,12 +97,12 @@ impl App {
             instance,
             bus,
             Arc::clone(&directory),
+            streams,
             Arc::clone(&metrics),
             services.clone(),
             routing(config),
         );
-        services.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
-        services.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
+        run(&router, events, &lifecycle);
         let identity = auth::build(config, stores, &router, &metrics)?;
         identity.start(&router, &lifecycle).await;
         let admission = admission(config, descriptors, &metrics, &lifecycle);
@@ -173,6 +176,13 @@ impl App {
     }
 }
 
+/// Lets the router work.
+fn run(router: &Arc<Router>, events: BusEvents, lifecycle: &Lifecycle) {
+    lifecycle.services.spawn(Arc::clone(router).run(events, lifecycle.stop.clone()));
+    lifecycle.services.spawn(Arc::clone(router).sweep(lifecycle.stop.clone()));
+    lifecycle.services.spawn(Arc::clone(router).speak(lifecycle.stop.clone()));
+}
+
 /// What connections, agents, addresses and tenants may do.
 fn limits(
     config: &Config,
@@ -206,6 +216,7 @@ struct Shared {
     bus: SharedBus,
     events: BusEvents,
     directory: SharedDirectory,
+    streams: SharedStreams,
     stores: auth::Stores,
     idempotency: Arc<dyn IdempotencyStore>,
     quotas: SharedQuotaStore,
@@ -220,6 +231,12 @@ async fn join(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Shared> {
     let revoked_for = auth::longest_life(config);
+    let streams = StreamSettings {
+        messages: config.streams.stream_messages,
+        bytes: config.streams.stream_bytes,
+        age: Duration::from_secs(config.streams.stream_age_s),
+        grace: config.streams.grace(),
+    };
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
         let (bus, events) = MemoryHub::new(tracker, stop).join(EVENTS_MAX);
@@ -231,6 +248,7 @@ async fn join(
             bus,
             events,
             directory,
+            streams: MemoryStreams::new(streams),
             stores,
             idempotency,
             quotas: Arc::new(MemoryQuota::default()),
@@ -256,14 +274,16 @@ async fn join(
     let (revocations, api_keys) = (RedisRevocations::join(&redis, revoked_for), RedisApiKeys::join(&redis));
     let stores = auth::Stores { revocations, api_keys, tenants: RedisTenants::join(&redis) };
     let idempotency = RedisIdempotency::join(&redis);
+    let streams = RedisStreams::join(&redis, streams);
     let redis: standing::Probe = Box::new(redis.probe());
-    Ok(Shared { bus, events, directory, stores, idempotency, quotas, redis: Some(redis) })
+    Ok(Shared { bus, events, directory, streams, stores, idempotency, quotas, redis: Some(redis) })
 }
 
 fn routing(config: &Config) -> RouterSettings {
     RouterSettings {
         outcome_timeout: Duration::from_millis(config.bus.outcome_timeout_ms),
         route_ttl: Duration::from_millis(config.bus.route_ttl_ms),
+        grace: config.streams.grace(),
     }
 }
 

@@ -33,6 +33,7 @@ pub mod revocation;
 pub mod router;
 pub mod server;
 pub mod session;
+pub mod streams;
 pub mod telemetry;
 pub mod tenants;
 pub mod tls;

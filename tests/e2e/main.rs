@@ -14,6 +14,7 @@ mod levels;
 mod limits;
 mod presence;
 mod redis;
+mod reliable;
 mod secrecy;
 mod slow_recipient;
 mod start;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use relay_loadtest::agent::{Agent, ConnectError, ConnectOptions};
 use relay_loadtest::launch::{Child, Cluster, ClusterOptions, RedisChoice};
-use relay_protocol::client::{Qos, ReceiptMode};
+use relay_protocol::client::{Qos, ReceiptMode, Resume};
 use relay_protocol::{Address, ClientFrame, Encoding, Payload, ServerFrame};
 
 use crate::http::{self, Response};
@@ -131,6 +131,20 @@ impl Fleet {
         let target = &self.cluster.relays[instance].target;
         let options = ConnectOptions { encoding, ..ConnectOptions::default() };
         Agent::connect(target.address, &target.uri, token, &options).await
+    }
+
+    /// `agent`, going on with a session at the relay of that number; `each` hears what comes with the welcome.
+    pub async fn resume(
+        &self,
+        instance: usize,
+        agent: &str,
+        resume: Resume<'_>,
+        each: impl FnMut(&ServerFrame<'_>),
+    ) -> anyhow::Result<Agent> {
+        let target = &self.cluster.relays[instance].target;
+        let (token, options) = (self.token(agent)?, ConnectOptions::default());
+        let went_on = Agent::resume(target.address, &target.uri, &token, &options, Some(resume), each).await;
+        went_on.with_context(|| format!("{agent} cannot go on"))
     }
 
     /// What the relay of that number answers to a plain request.

@@ -13,6 +13,7 @@ pub mod peer;
 pub mod program;
 pub mod raw;
 pub mod redis;
+pub mod reliable;
 pub mod secured;
 pub mod seed;
 pub mod sentinel;

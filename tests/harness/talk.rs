@@ -8,7 +8,7 @@ use relay_loadtest::agent::{Ended, Outbox};
 use relay_loadtest::bench::{Bench, Tokens};
 use relay_loadtest::checker::{Books, Tally, judge};
 use relay_loadtest::clock::{SECOND_NS, nanoseconds};
-use relay_loadtest::plan::{EncodingChoice, Placement, Plan, Receipt};
+use relay_loadtest::plan::{EncodingChoice, Plan, Receipt};
 use relay_loadtest::stamp::Destination;
 use relay_loadtest::trial::correspondent::Correspondent;
 use relay_loadtest::trial::crew::{Crew, Member};
@@ -73,7 +73,7 @@ impl Conversation {
     /// Connects everybody and lets them talk.
     pub async fn begin(fleet: &Fleet, talk: Talk) -> anyhow::Result<Conversation> {
         let bench = Bench {
-            plan: plan(talk.agents)?,
+            plan: plan(talk.agents),
             targets: fleet.cluster.targets(),
             tokens: Tokens::Minter(fleet.cluster.minter().clone()),
             relays: Vec::new(),
@@ -140,16 +140,15 @@ impl Conversation {
     }
 }
 
-fn plan(agents: u32) -> anyhow::Result<Plan> {
-    Ok(Plan {
+fn plan(agents: u32) -> Plan {
+    Plan {
         agents,
         payload: PAYLOAD_BYTES,
         encoding: EncodingChoice::Mixed,
         receipt: Receipt::All,
         batch: BATCH,
-        placement: Placement::Cross,
-        ..Plan::usual()?
-    })
+        ..Plan::default()
+    }
 }
 
 fn topics(count: u32) -> anyhow::Result<Vec<(Destination, Address<'static>)>> {

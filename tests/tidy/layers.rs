@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "router",
             "server",
             "session",
+            "streams",
             "telemetry",
             "tenants",
         ],
@@ -52,11 +53,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "server",
         &["auth", "bus", "config", "lifecycle", "limits", "resilience", "router", "session", "telemetry"],
     ),
-    // The directory for the entry that a registration makes.
+    // The directory for the entry that a registration makes, the bus for the ids of instances.
     (
         "session",
         &[
             "auth",
+            "bus",
             "config",
             "directory",
             "limits",
@@ -64,11 +66,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "presence",
             "resilience",
             "router",
+            "streams",
             "telemetry",
         ],
     ),
     ("presence", &["config", "directory", "outbound", "telemetry"]),
-    ("router", &["auth", "bus", "config", "directory", "outbound", "telemetry"]),
+    ("router", &["auth", "bus", "config", "directory", "outbound", "streams", "telemetry"]),
+    // The bus for the ids of instances, the authenticator for hashes.
+    ("streams", &["auth", "bus", "config", "redis", "telemetry"]),
     ("directory", &["bus", "config", "redis", "telemetry"]),
     ("api_keys", &["auth", "config", "redis", "revocation", "telemetry"]),
     ("revocation", &["auth", "config", "redis", "telemetry"]),

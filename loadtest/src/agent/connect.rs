@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use relay_protocol::client::Resume;
 use relay_protocol::server::Welcome;
 use relay_protocol::{ClientFrame, Encoding, ServerFrame};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
@@ -27,11 +28,13 @@ pub struct ConnectOptions {
     pub batch: usize,
     /// The address it connects from.
     pub source: Option<IpAddr>,
+    /// What the kernel may hold for it.
+    pub receive_buffer: Option<u32>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        ConnectOptions { encoding: Encoding::Json, batch: 1, source: None }
+        ConnectOptions { encoding: Encoding::Json, batch: 1, source: None, receive_buffer: None }
     }
 }
 
@@ -43,8 +46,20 @@ impl Agent {
         token: &str,
         options: &ConnectOptions,
     ) -> Result<Agent, ConnectError> {
+        Agent::resume(address, uri, token, options, None, |_| {}).await
+    }
+
+    /// The same, going on with a session; `each` hears what comes with the `welcome`.
+    pub async fn resume(
+        address: SocketAddr,
+        uri: &Uri,
+        token: &str,
+        options: &ConnectOptions,
+        resume: Option<Resume<'_>>,
+        each: impl FnMut(&ServerFrame<'_>),
+    ) -> Result<Agent, ConnectError> {
         let within = Duration::from_secs(WELCOME_TIMEOUT_S);
-        tokio::time::timeout(within, connect(address, uri, token, options))
+        tokio::time::timeout(within, connect(address, uri, token, options, resume, each))
             .await
             .map_err(|_| ConnectError::Timeout(WELCOME_TIMEOUT_S))?
     }
@@ -55,25 +70,30 @@ async fn connect(
     uri: &Uri,
     token: &str,
     options: &ConnectOptions,
+    resume: Option<Resume<'_>>,
+    mut each: impl FnMut(&ServerFrame<'_>),
 ) -> Result<Agent, ConnectError> {
     let subprotocol = options.encoding.subprotocol();
     let request = ClientRequestBuilder::new(uri.clone())
         .with_sub_protocol(subprotocol)
         .into_client_request()
         .map_err(ConnectError::Upgrade)?;
-    let (socket, response) = Socket::open(address, options.source, request).await?;
+    let (socket, response) = Socket::open(address, options.source, options.receive_buffer, request).await?;
     if chosen(&response) != Some(subprotocol) {
         return Err(ConnectError::Subprotocol(subprotocol));
     }
     let mut line = Line::new(socket, options.encoding, options.batch);
     let id = line.outbox.next_id();
     let client = Some("relay-loadtest".into());
-    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume: None });
+    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume });
     let greeting = line
-        .wait_for(|frame| match frame {
-            ServerFrame::Welcome(welcome) => Some(Ok(Greeting::of(welcome))),
-            ServerFrame::Error { code, .. } => Some(Err(*code)),
-            _ => None,
+        .wait_for(|frame| {
+            each(frame);
+            match frame {
+                ServerFrame::Welcome(welcome) => Some(Ok(Greeting::of(welcome))),
+                ServerFrame::Error { code, .. } => Some(Err(*code)),
+                _ => None,
+            }
         })
         .await?
         .map_err(|code| ConnectError::Command { command: "hello", code })?;

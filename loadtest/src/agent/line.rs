@@ -118,6 +118,10 @@ impl Line {
             Ok(frame) => {
                 frames += 1;
                 match &*frame {
+                    // What comes right behind it may be a batch.
+                    ServerFrame::Welcome(welcome) => {
+                        self.frames_max = usize::try_from(welcome.limits.frames).unwrap_or(usize::MAX);
+                    }
                     ServerFrame::Ping => self.outbox.push(&ClientFrame::Pong),
                     ServerFrame::Closing { reason, .. } => self.closing = Some(reason.to_string()),
                     _ => {}

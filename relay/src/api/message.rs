@@ -100,6 +100,7 @@ impl From<Outcome> for Receipt {
         match outcome {
             Outcome::Queued => told("queued"),
             Outcome::Accepted => told("accepted"),
+            Outcome::Delivered => told("delivered"),
             Outcome::Unknown => told("unknown"),
             Outcome::Failed { reason, retry_after_ms, limit } => {
                 let (reason, limit) = (Some(reason.name()), limit.map(Limit::name));

@@ -14,6 +14,7 @@ pub mod scopes;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod streams;
 pub mod telemetry;
 
 use clap::Args;
@@ -32,6 +33,7 @@ use resilience::ResilienceConfig;
 use scopes::ScopesConfig;
 use server::ServerConfig;
 use session::SessionConfig;
+use streams::StreamsConfig;
 use telemetry::TelemetryConfig;
 
 /// Everything `agent-relay serve` is told.
@@ -52,6 +54,9 @@ pub struct Config {
     /// How connections live.
     #[command(flatten, next_help_heading = "Sessions")]
     pub session: SessionConfig,
+    /// What it keeps for reliable delivery.
+    #[command(flatten, next_help_heading = "Reliable delivery")]
+    pub streams: StreamsConfig,
     /// How instances reach each other.
     #[command(flatten, next_help_heading = "Bus")]
     pub bus: BusConfig,
@@ -97,6 +102,7 @@ impl Config {
         self.key_servers.validate(&mut problems);
         self.admission.validate(&mut problems);
         self.session.validate(&mut problems);
+        self.streams.validate(&mut problems);
         self.bus.validate(&mut problems);
         self.resilience.validate(&mut problems);
         self.limits.validate(&mut problems);

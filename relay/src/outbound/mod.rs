@@ -29,7 +29,7 @@ use crate::telemetry::outcome::Outcome;
 
 pub use item::{Item, Job, ReplyRight};
 pub use lanes::{Abandoned, Bounds, PushError};
-pub use notice::{GapNotice, Told};
+pub use notice::{GapNotice, Place, Told};
 pub use settlement::Settlement;
 
 use credit::Credit;
@@ -54,6 +54,18 @@ struct State {
     unsubscribed: Vec<(u64, Arc<str>)>,
     close: Option<CloseSignal>,
     recheck: bool,
+    news: Option<InboxNews>,
+    /// How far the session knows its agent's stream.
+    seen: Option<(Arc<str>, u64)>,
+}
+
+/// News of the stream of a session's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InboxNews {
+    /// There may be messages.
+    Look,
+    /// The store knows nothing of the session.
+    Forgotten,
 }
 
 /// What a session looks at when a turn begins. Asked apart from what is to be written, as it holds for a socket that
@@ -64,6 +76,8 @@ pub struct Beginning {
     pub close: Option<CloseSignal>,
     /// Something came up that concerns who the client is.
     pub recheck: bool,
+    /// Something came up that concerns the stream of the session's agent.
+    pub news: Option<InboxNews>,
     /// Bytes of control frames that wait.
     pub control_backlog: usize,
 }
@@ -218,6 +232,35 @@ impl Outbound {
         self.waker.wake();
     }
 
+    /// Tells the session of its agent's stream.
+    pub fn push_news(&self, news: InboxNews) {
+        let mut state = self.state.lock();
+        if state.news != Some(InboxNews::Forgotten) {
+            state.news = Some(news);
+        }
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// The session knows its agent's stream so far.
+    pub fn see(&self, epoch: &Arc<str>, head: u64) {
+        self.state.lock().seen = Some((Arc::clone(epoch), head));
+    }
+
+    /// Tells the session to look, unless it knows the stream so far.
+    pub fn push_head(&self, epoch: &str, head: u64) {
+        let known = |(of, seen): &(Arc<str>, u64)| **of == *epoch && *seen >= head;
+        if !self.state.lock().seen.as_ref().is_some_and(known) {
+            self.push_news(InboxNews::Look);
+        }
+    }
+
+    /// Tells of a send what became of it after its outcome.
+    pub fn tell_later(&self, id: u64, outcome: Outcome) {
+        self.state.lock().told.outcome(id, outcome);
+        self.waker.wake();
+    }
+
     /// Takes control frames, and messages up to `bytes_max` and `frames_max`, at least one if there is one.
     pub fn take(&self, bytes_max: usize, frames_max: usize) -> Taken {
         let mut state = self.state.lock();
@@ -242,6 +285,7 @@ impl Outbound {
         Beginning {
             close: state.close.take(),
             recheck: std::mem::take(&mut state.recheck),
+            news: state.news.take(),
             control_backlog: state.control_bytes,
         }
     }
@@ -273,6 +317,10 @@ impl Outbound {
             self.state.lock().told.outcome(id, outcome);
             self.waker.wake();
         }
+    }
+
+    fn tell_place(&self, id: u64, place: Place) {
+        self.state.lock().told.place(id, place);
     }
 
     fn begun(&self) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use relay_protocol::Text;
+use relay_protocol::client::Point;
 use relay_protocol::server::{Failed, GapReason, Receipt, ServerFrame};
 use smallvec::SmallVec;
 
@@ -11,7 +13,19 @@ use crate::telemetry::outcome::Outcome;
 #[derive(Debug, Default)]
 pub struct Told {
     outcomes: Vec<(u64, Outcome)>,
+    places: Vec<(u64, Place)>,
     gap: Option<Box<GapNotice>>,
+}
+
+/// Where a message stands in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// Which life of it.
+    pub epoch: Arc<str>,
+    /// Which message of it.
+    pub seq: u64,
 }
 
 /// Messages at `qos` 0 may have been lost.
@@ -87,6 +101,11 @@ impl Told {
         self.outcomes.push((id, outcome));
     }
 
+    /// A place to tell, of a message whose outcome is told too.
+    pub fn place(&mut self, id: u64, place: Place) {
+        self.places.push((id, place));
+    }
+
     /// A gap to tell; several become one.
     pub fn push_gap(&mut self, notice: GapNotice) {
         match &mut self.gap {
@@ -98,6 +117,7 @@ impl Told {
     /// Adds what another part of the session wants to tell.
     pub fn append(&mut self, other: &mut Told) {
         self.outcomes.append(&mut other.outcomes);
+        self.places.append(&mut other.places);
     }
 
     /// The frames that tell it all, to a session with these `patterns`.
@@ -106,9 +126,14 @@ impl Told {
         patterns: impl Iterator<Item = &'p Arc<str>>,
         mut each: impl FnMut(&ServerFrame<'_>),
     ) {
-        self.outcomes.sort_unstable_by_key(|(id, _)| *id);
+        // Stable: of two outcomes of one send the earlier stands first.
+        self.outcomes.sort_by_key(|(id, _)| *id);
         for some in self.outcomes.chunks(OUTCOMES_PER_FRAME_MAX) {
-            each(&ServerFrame::Receipt(receipt(some)));
+            let mut receipt = receipt(some);
+            let (from, upto) = (some[0].0, some[some.len() - 1].0);
+            let within = self.places.extract_if(.., |(id, _)| (from..=upto).contains(id));
+            receipt.positions = within.map(position).collect();
+            each(&ServerFrame::Receipt(receipt));
         }
         if let Some(mut gap) = self.gap {
             if gap.all_topics {
@@ -124,12 +149,18 @@ impl Told {
     }
 }
 
+fn position((id, place): (u64, Place)) -> (u64, Text<'static>, Point<'static>) {
+    let epoch = place.epoch.to_string().into();
+    (id, place.stream.to_string().into(), Point { epoch, seq: place.seq })
+}
+
 fn receipt(outcomes: &[(u64, Outcome)]) -> Receipt<'static> {
     let mut receipt = Receipt::default();
     for (id, outcome) in outcomes {
         match outcome {
             Outcome::Queued => extend(&mut receipt.queued, *id),
             Outcome::Accepted => extend(&mut receipt.accepted, *id),
+            Outcome::Delivered => extend(&mut receipt.delivered, *id),
             Outcome::Unknown => extend(&mut receipt.unknown, *id),
             Outcome::Failed { reason, retry_after_ms, limit } => receipt.failed.push(Failed {
                 id: *id,

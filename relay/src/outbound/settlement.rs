@@ -7,6 +7,7 @@ use relay_protocol::client::ReceiptMode;
 use tokio::sync::oneshot;
 
 use crate::outbound::Outbound;
+use crate::outbound::Place;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Outcome;
 
@@ -80,6 +81,16 @@ impl Settlement {
     /// Fulfils the duty.
     pub fn settle(mut self, outcome: Outcome) {
         self.fulfil(outcome);
+    }
+
+    /// Fulfils the duty of a message that is stored: where it stands is told with it.
+    pub fn settle_at(mut self, place: Place) {
+        if let Some(Duty::Whole(Sent { sender: Sender::Session(outbound, id, mode), .. })) = &self.0
+            && Outcome::Accepted.is_told(*mode)
+        {
+            outbound.tell_place(*id, place);
+        }
+        self.fulfil(Outcome::Accepted);
     }
 
     /// Splits the duty into `count` parts, which together have one outcome.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::LuaInterface as _;
-use fred::types::FromValue;
+use fred::types::{FromValue, Key, Value};
 use fred::util::sha1_hash;
 
 use crate::redis::Link;
@@ -169,10 +169,21 @@ impl Script {
         key: &str,
         arguments: &[&str],
     ) -> Result<R, Error> {
+        self.run_on(question, vec![key.into()], arguments.iter().map(|argument| (*argument).into()).collect())
+            .await
+    }
+
+    /// Runs it on keys of one slot.
+    pub(crate) async fn run_on<R: FromValue>(
+        &self,
+        question: &Question,
+        keys: Vec<Key>,
+        arguments: Vec<Value>,
+    ) -> Result<R, Error> {
         let hash = self.hash.get_or_init(|| sha1_hash(self.text)).as_str();
-        question.judge(match question.evalsha(hash, key, arguments.to_vec()).await {
+        question.judge(match question.evalsha(hash, keys.clone(), arguments.clone()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
-                question.eval(self.text, key, arguments.to_vec()).await
+                question.eval(self.text, keys, arguments).await
             }
             answer => answer,
         })

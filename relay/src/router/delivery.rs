@@ -13,7 +13,7 @@ use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
 
 /// How long a reply right without a deadline lasts.
-const REPLY_RIGHT: Duration = Duration::from_mins(1);
+pub(super) const REPLY_RIGHT: Duration = Duration::from_mins(1);
 
 /// When a full queue is worth another try, in milliseconds: about as long as a burst takes to drain.
 pub(super) const SATURATED_RETRY_MS: u64 = 250;

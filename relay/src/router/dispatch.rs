@@ -91,6 +91,11 @@ impl Router {
                         self.take_loads(tenant, &loads);
                     }
                 }
+                Some(envelope::Item::Wake(wake)) => self.take_wake(&wake),
+                Some(envelope::Item::Delivered(delivered)) => self.take_delivered(&delivered),
+                Some(envelope::Item::Replaced { tenant, session, generation }) => {
+                    self.take_replaced(tenant, session, generation);
+                }
                 None => self.metrics.bus_unreadable.increment(1),
             }
         }
@@ -167,7 +172,7 @@ impl Router {
                 self.metrics.link_not_here.increment(1);
                 Some(Nack::NotHere)
             }
-            Outcome::Queued | Outcome::Accepted | Outcome::Unknown => None,
+            Outcome::Queued | Outcome::Accepted | Outcome::Delivered | Outcome::Unknown => None,
         }
     }
 
@@ -265,7 +270,7 @@ impl Router {
         }
     }
 
-    fn take_gap(&self, gap: Gap) {
+    fn take_gap(self: &Arc<Self>, gap: Gap) {
         let reason = match gap {
             Gap::Interrupted => {
                 self.metrics.bus_gaps_interrupted.increment(1);
@@ -277,6 +282,8 @@ impl Router {
             }
         };
         tracing::warn!(reason = reason.name(), "the bus may have lost messages");
+        // Hints may be among them.
+        self.look_at_feeds(true);
         for tenant in &self.tenants {
             // News of moves may be among what was lost.
             tenant.forget_routes();

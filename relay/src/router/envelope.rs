@@ -12,6 +12,11 @@ use relay_protocol::{Data, Encoding};
 
 use crate::bus::InstanceId;
 
+mod codes;
+mod cursor;
+
+use codes::{encoding, encoding_byte, lane, lane_byte, nack_of};
+use cursor::Cursor;
 pub(super) use work::{Fate, RANGES_MAX, Settled, append_held, append_loads, append_settled};
 
 const VERSION: u8 = 1;
@@ -20,9 +25,12 @@ const ACK: u8 = 2;
 const TOPIC: u8 = 3;
 const MOVED: u8 = 4;
 const DISCONNECT: u8 = 5;
-const SETTLED: u8 = 6;
-const HELD: u8 = 7;
-const LOADS: u8 = 8;
+const WAKE: u8 = 6;
+const DELIVERED: u8 = 7;
+const REPLACED: u8 = 8;
+const SETTLED: u8 = 9;
+const HELD: u8 = 10;
+const LOADS: u8 = 11;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +38,51 @@ pub(super) enum Item<'b> {
     Direct(u64, Direct<&'b str>),
     Ack(Ack),
     Topic(Topic<&'b str>),
-    Moved { tenant: &'b str, agent: &'b str },
-    Disconnect { tenant: &'b str, agent: &'b str, session: Option<&'b str> },
+    Moved {
+        tenant: &'b str,
+        agent: &'b str,
+    },
+    Disconnect {
+        tenant: &'b str,
+        agent: &'b str,
+        session: Option<&'b str>,
+    },
+    Wake(Wake<&'b str>),
+    Delivered(Delivered<&'b str>),
+    /// A session has another connection, of this generation.
+    Replaced {
+        tenant: &'b str,
+        session: &'b str,
+        generation: u64,
+    },
     Settled(Settled),
     Held(Vec<(u64, u64)>),
-    Loads { tenant: &'b str, loads: Vec<(&'b str, u32)> },
+    Loads {
+        tenant: &'b str,
+        loads: Vec<(&'b str, u32)>,
+    },
+}
+
+/// A stream may have messages that its readers have not seen. A hint: who hears it looks into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wake<T> {
+    pub(super) tenant: T,
+    /// The address of its agent or topic.
+    pub(super) stream: T,
+    pub(super) epoch: T,
+    pub(super) head: u64,
+}
+
+/// A message at `qos` 1 was presented, or expired before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delivered<T> {
+    pub(super) tenant: T,
+    /// The session that sent it, and which connection of it.
+    pub(super) session: T,
+    pub(super) generation: u64,
+    /// The command.
+    pub(super) id: u64,
+    pub(super) expired: bool,
 }
 
 /// A message for an agent or session of the receiving instance.
@@ -161,6 +209,42 @@ pub(super) fn append_disconnect(batch: &mut Vec<u8>, tenant: &str, agent: &str, 
     });
 }
 
+/// Appends the hint that a stream has messages.
+pub(super) fn append_wake<T: AsRef<str>>(batch: &mut Vec<u8>, wake: &Wake<T>) {
+    item(batch, |batch| {
+        header(batch, WAKE, |h| {
+            h.extend_from_slice(&wake.head.to_be_bytes());
+            short(h, wake.tenant.as_ref());
+            short(h, wake.stream.as_ref());
+            short(h, wake.epoch.as_ref());
+        });
+    });
+}
+
+/// Appends the news that a message was presented.
+pub(super) fn append_delivered<T: AsRef<str>>(batch: &mut Vec<u8>, delivered: &Delivered<T>) {
+    item(batch, |batch| {
+        header(batch, DELIVERED, |h| {
+            h.extend_from_slice(&delivered.generation.to_be_bytes());
+            h.extend_from_slice(&delivered.id.to_be_bytes());
+            h.push(u8::from(delivered.expired));
+            short(h, delivered.tenant.as_ref());
+            short(h, delivered.session.as_ref());
+        });
+    });
+}
+
+/// Appends the news that a session has another connection.
+pub(super) fn append_replaced(batch: &mut Vec<u8>, tenant: &str, session: &str, generation: u64) {
+    item(batch, |batch| {
+        header(batch, REPLACED, |h| {
+            h.extend_from_slice(&generation.to_be_bytes());
+            short(h, tenant);
+            short(h, session);
+        });
+    });
+}
+
 fn item(batch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = batch.len();
     batch.extend_from_slice(&[0; 4]);
@@ -254,38 +338,20 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let rest = Cursor { batch: cursor.batch, at: body_at, end: cursor.end };
             Some(Item::Loads { tenant: h.short()?, loads: work::read_loads(rest)? })
         }
+        WAKE => {
+            let head = h.u64()?;
+            Some(Item::Wake(Wake { tenant: h.short()?, stream: h.short()?, epoch: h.short()?, head }))
+        }
+        DELIVERED => {
+            let (generation, id, expired) = (h.u64()?, h.u64()?, h.u8()? == 1);
+            let (tenant, session) = (h.short()?, h.short()?);
+            Some(Item::Delivered(Delivered { tenant, session, generation, id, expired }))
+        }
+        REPLACED => {
+            let generation = h.u64()?;
+            Some(Item::Replaced { tenant: h.short()?, session: h.short()?, generation })
+        }
         _ => None,
-    }
-}
-
-struct Cursor<'b> {
-    batch: &'b Bytes,
-    at: usize,
-    end: usize,
-}
-
-impl<'b> Cursor<'b> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let to = self.at.checked_add(N).filter(|to| *to <= self.end)?;
-        let array = self.batch[self.at..to].try_into().ok();
-        self.at = to;
-        array
-    }
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-    fn short(&mut self) -> Option<&'b str> {
-        let length = usize::from(self.u8()?);
-        let to = self.at.checked_add(length).filter(|to| *to <= self.end)?;
-        let text = std::str::from_utf8(&self.batch[self.at..to]).ok()?;
-        self.at = to;
-        Some(text)
     }
 }
 
@@ -297,47 +363,6 @@ fn sound(encoding: Encoding, frames: Bytes) -> Option<Bytes> {
 /// An empty text stands for none.
 fn present(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-const fn encoding_byte(encoding: Encoding) -> u8 {
-    match encoding {
-        Encoding::Json => 0,
-        Encoding::Msgpack => 1,
-    }
-}
-
-const fn encoding(byte: u8) -> Option<Encoding> {
-    match byte {
-        0 => Some(Encoding::Json),
-        1 => Some(Encoding::Msgpack),
-        _ => None,
-    }
-}
-
-const fn lane_byte(lane: Lane) -> u8 {
-    match lane {
-        Lane::Normal => 0,
-        Lane::High => 1,
-    }
-}
-
-const fn lane(byte: u8) -> Option<Lane> {
-    match byte {
-        0 => Some(Lane::Normal),
-        1 => Some(Lane::High),
-        _ => None,
-    }
-}
-
-/// A reason of a later release is, at least, that the message did not arrive.
-const fn nack_of(byte: u8) -> Nack {
-    match byte {
-        1 => Nack::NotHere,
-        2 => Nack::Saturated,
-        3 => Nack::Expired,
-        4 => Nack::Held,
-        _ => Nack::Lost,
-    }
 }
 
 #[cfg(test)]

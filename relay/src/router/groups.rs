@@ -57,7 +57,13 @@ impl Registration {
     /// leave again.
     pub fn join_group(&mut self, group: &Arc<str>) -> BoxFuture<'static, Result<(), NotJoined>> {
         let (session, outbound) = (Arc::clone(&self.entry.session), Arc::clone(&self.outbound));
-        let member = Member { session, connection: self.connection, outbound, token: None };
+        let member = Member {
+            session,
+            connection: self.connection,
+            outbound,
+            token: None,
+            generation: self.entry.generation,
+        };
         {
             let mut local = self.tenant.groups.entry(Arc::clone(group)).or_default();
             if local.members.len() >= MEMBERS_MAX {

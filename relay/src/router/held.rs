@@ -100,7 +100,7 @@ impl Router {
 
 fn fate(outcome: Outcome) -> Fate {
     match outcome {
-        Outcome::Queued | Outcome::Accepted => Fate::Queued,
+        Outcome::Queued | Outcome::Accepted | Outcome::Delivered => Fate::Queued,
         Outcome::Unknown => Fate::Unknown,
         Outcome::Failed { reason: ErrorCode::Saturated, .. } => Fate::Saturated,
         Outcome::Failed { reason: ErrorCode::Expired, .. } => Fate::Expired,

@@ -10,15 +10,18 @@ mod direct;
 mod disconnect;
 mod dispatch;
 mod envelope;
+mod feed;
 mod groups;
 mod held;
 mod link;
 mod load;
 mod outbox;
 mod publish;
+mod readers;
 mod recheck;
 mod registration;
 mod route;
+mod storing;
 mod sweep;
 mod tenant;
 mod topics;
@@ -36,11 +39,14 @@ use tokio_util::task::TaskTracker;
 use crate::bus::InstanceId;
 use crate::bus::SharedBus;
 use crate::directory::SharedDirectory;
+use crate::streams::SharedStreams;
 use crate::telemetry::metrics::Metrics;
 
 pub use caller::Caller;
 pub use direct::{Outgoing, Routed};
+pub use feed::{Entry, Next, Seat};
 pub use groups::NotJoined;
+pub use readers::Acks;
 pub use recheck::Concerned;
 pub use registration::Registration;
 pub use tenant::Tenant;
@@ -62,6 +68,7 @@ pub struct Router {
     connections: AtomicU64,
     bus: SharedBus,
     directory: SharedDirectory,
+    streams: SharedStreams,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     settings: RouterSettings,
@@ -74,6 +81,8 @@ pub struct RouterSettings {
     pub outcome_timeout: Duration,
     /// How long a route may be used without asking again.
     pub route_ttl: Duration,
+    /// How long a session outlives its connection.
+    pub grace: Duration,
 }
 
 impl Router {
@@ -82,6 +91,7 @@ impl Router {
         instance: InstanceId,
         bus: SharedBus,
         directory: SharedDirectory,
+        streams: SharedStreams,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
         settings: RouterSettings,
@@ -94,6 +104,7 @@ impl Router {
             connections: AtomicU64::new(0),
             bus,
             directory,
+            streams,
             metrics,
             tracker,
             settings,
@@ -103,6 +114,11 @@ impl Router {
     /// This instance.
     pub fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    /// Where messages at `qos` 1 are stored.
+    pub fn streams(&self) -> &SharedStreams {
+        &self.streams
     }
 
     /// How the bus stands.

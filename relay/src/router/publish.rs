@@ -26,13 +26,23 @@ impl Router {
         topic: &Topic<&str>,
         settlement: Settlement,
     ) {
-        let outbox = match tenant.outboxes.get(topic.name) {
+        self.post(tenant, topic.name, Some(settlement), |batch| envelope::append_topic(batch, topic));
+    }
+
+    /// Puts something in line for a topic's channel.
+    pub(super) fn post(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        name: &str,
+        settlement: Option<Settlement>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let outbox = match tenant.outboxes.get(name) {
             Some(outbox) => outbox,
-            None => tenant.outboxes.entry(topic.name.into()).or_default().downgrade(),
+            None => tenant.outboxes.entry(name.into()).or_default().downgrade(),
         };
         // Pushed under the entry's lock, so that the outbox cannot be forgotten between being found and being filled.
-        let pushed =
-            outbox.push(&self.instance, None, Some(settlement), |batch| envelope::append_topic(batch, topic));
+        let pushed = outbox.push(&self.instance, None, settlement, write);
         match pushed {
             Ok(Pump::Running) => {}
             Ok(Pump::Start) => {

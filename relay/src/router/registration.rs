@@ -8,13 +8,17 @@ use futures_util::future::BoxFuture;
 use relay_protocol::{Chunk, Encoding};
 
 use crate::auth::TokenKey;
+use crate::bus::InstanceId;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound, Settlement};
 use crate::router::Router;
 use crate::router::direct::{Outgoing, Routed};
+use crate::router::feed::Seat;
+use crate::router::readers::Acks;
 use crate::router::tenant::{Member, Tenant};
 use crate::router::topics::NotSubscribed;
 use crate::router::turn::Turn;
+use crate::streams::{Ack, Append, Marks, StreamKey};
 
 /// How long a `welcome` waits for the directory: others may then not find the session yet, but it can work.
 const REGISTER_PATIENCE: Duration = Duration::from_secs(2);
@@ -42,7 +46,8 @@ impl Registration {
         let tenant = router.tenant(&entry.tenant);
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
         let (session, queue) = (Arc::clone(&entry.session), Arc::clone(&outbound));
-        let member = Member { session, connection, outbound: queue, token };
+        let generation = entry.generation;
+        let member = Member { session, connection, generation, outbound: queue, token };
         {
             let mut local = tenant.agents.entry(Arc::clone(&entry.agent)).or_default();
             // Until it is known better: what was sent to where the agent was before comes first.
@@ -89,6 +94,53 @@ impl Registration {
         settlement: impl FnOnce() -> Settlement,
     ) -> Routed {
         self.router.route(&self.tenant, outgoing, turn, settlement)
+    }
+
+    /// Stores a message of this session.
+    pub fn store(
+        &self,
+        outgoing: &Outgoing<'_>,
+        keeping: Append,
+        settlement: impl FnOnce() -> Settlement,
+    ) -> Routed {
+        self.router.store(&self.tenant, outgoing, keeping, settlement)
+    }
+
+    /// The stream of the session's agent.
+    pub fn inbox(&self) -> StreamKey {
+        StreamKey::agent(&self.entry.tenant, &self.entry.agent)
+    }
+
+    /// Which connection of which session.
+    pub fn entry(&self) -> &OwnEntry {
+        &self.entry
+    }
+
+    /// Takes a place among the readers of a stream.
+    pub fn seat(&self, stream: &StreamKey, marks: &Marks) -> Seat {
+        self.router.seat(&self.tenant, stream, marks, self.connection, &self.outbound)
+    }
+
+    /// Listens for the hints of a topic's stream, as long as somebody here reads it.
+    pub fn hold_channel(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<(), NotSubscribed>> {
+        self.router.hold_channel(&self.tenant, topic)
+    }
+
+    /// Stores that the session has presented so much of its agent's stream.
+    pub fn acknowledge(&self, acks: &Arc<Acks>, ack: Ack) {
+        self.router.acknowledge(&self.tenant, &self.inbox(), acks, ack);
+    }
+
+    /// The session does not come back.
+    pub fn end_session(&self, acks: &Arc<Acks>, generation: u64) {
+        let session = (Arc::clone(&self.entry.session), generation);
+        self.router.end_session(&self.tenant, &self.inbox(), acks, session);
+    }
+
+    /// The session had another connection on that instance before.
+    pub fn replace(&self, peer: &InstanceId) {
+        let OwnEntry { tenant, session, generation, .. } = &self.entry;
+        self.router.tell_replaced(peer, tenant, session, *generation);
     }
 
     /// Enters the session as subscriber; the future ends when no later message can be missed.

@@ -24,10 +24,13 @@ use crate::router::groups;
 use crate::router::link::Link;
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
+use crate::streams::StreamKey;
 use crate::telemetry::outcome::Outcome;
 
 /// When to try again while a part of the path is away, in milliseconds: about as long as a reconnect takes.
 pub(super) const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// When to try again where a session may come back, in milliseconds: as long as a client that lost its connection takes.
+const RETURN_RETRY_MS: u64 = 2_000;
 /// Messages that may wait for one route.
 const HELD_MAX: usize = 4_096;
 /// Routes kept for one tenant; above it those out of date are swept at the next miss.
@@ -49,6 +52,16 @@ impl Route {
         }
     }
 }
+
+/// What is found out of an agent.
+#[derive(Debug, Default)]
+struct Whereabouts {
+    entries: Vec<Entry>,
+    /// It is nowhere, and one of its sessions is within its grace.
+    may_return: bool,
+}
+
+type Found = Result<Whereabouts, DirectoryError>;
 
 /// What waits for a route.
 #[derive(Debug, Default)]
@@ -132,7 +145,7 @@ impl Router {
             MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
                 Route::Known { entries, until } if *until > parcel.taken_at => {
                     let entries = entries.clone();
-                    return self.forward(tenant, &entries, parcel);
+                    return self.forward(tenant, &entries, false, parcel);
                 }
                 Route::Resolving(held) if held.fresh.len() >= HELD_MAX => {
                     let outcome = Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS);
@@ -186,7 +199,7 @@ impl Router {
 
     /// Asks for a route whose entry was just taken. What is under way to where the agent is no more comes first.
     fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barriers: Barriers) {
-        let mut lookup = self.directory.lookup(&tenant.name, agent);
+        let mut lookup = Arc::clone(self).look_up(Arc::clone(tenant), Arc::clone(agent)).boxed();
         // A directory in this process answers at once, and most tenants never need a task for it.
         if barriers.is_empty()
             && let Some(found) = (&mut lookup).now_or_never()
@@ -204,27 +217,35 @@ impl Router {
         self.tracker.spawn(async move {
             let mut found = lookup.await;
             for Barrier { link, seq, sent_back } in barriers {
-                let stays = |entries: &Vec<Entry>| entries.iter().any(|entry| entry.instance == link.peer);
+                let stays =
+                    |found: &Whereabouts| found.entries.iter().any(|entry| entry.instance == link.peer);
                 if sent_back || !found.as_ref().is_ok_and(stays) {
                     // Ends at the latest when the outcome time-out gives up what is under way.
                     link.settled_before(seq).await;
-                    found = router.directory.lookup(&tenant.name, &agent).await;
+                    found = Arc::clone(&router).look_up(Arc::clone(&tenant), Arc::clone(&agent)).await;
                 }
             }
             router.resolved(&tenant, &agent, &found);
         });
     }
 
-    fn resolved(
-        self: &Arc<Self>,
-        tenant: &Arc<Tenant>,
-        agent: &Arc<str>,
-        found: &Result<Vec<Entry>, DirectoryError>,
-    ) {
+    /// Asks where an agent is; of one that is nowhere, whether a session of it may come back.
+    async fn look_up(self: Arc<Self>, tenant: Arc<Tenant>, agent: Arc<str>) -> Found {
+        let entries = self.directory.lookup(&tenant.name, &agent).await?;
+        let may_return = entries.is_empty() && {
+            // The store knows the sessions that live or may return; none is in the directory.
+            let inbox = StreamKey::agent(&tenant.name, &agent);
+            let known = self.streams.append(inbox, Vec::new()).await;
+            known.is_ok_and(|known| !known.readers.is_empty())
+        };
+        Ok(Whereabouts { entries, may_return })
+    }
+
+    fn resolved(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, found: &Found) {
         let Some(mut route) = tenant.routes.get_mut(agent) else { return };
         let known: SmallVec<[Entry; 1]> = match found {
             // A session that has left here may still stand in the directory; nobody knows better than we.
-            Ok(entries) => entries
+            Ok(Whereabouts { entries, .. }) => entries
                 .iter()
                 .filter(|entry| entry.instance != self.instance || tenant.is_here(agent, &entry.session))
                 .cloned()
@@ -233,7 +254,7 @@ impl Router {
         };
         match found {
             Err(DirectoryError) => self.metrics.lookups_failed.increment(1),
-            Ok(entries) if entries.is_empty() => self.metrics.lookups_empty.increment(1),
+            Ok(Whereabouts { entries, .. }) if entries.is_empty() => self.metrics.lookups_empty.increment(1),
             Ok(_) => self.metrics.lookups.increment(1),
         }
         // Nobody found is not remembered: the agent may come the next moment.
@@ -251,7 +272,7 @@ impl Router {
         if let Route::Resolving(held) = before {
             for parcel in held.returned.into_iter().chain(held.fresh) {
                 match found {
-                    Ok(_) => self.forward(tenant, &known, parcel),
+                    Ok(found) => self.forward(tenant, &known, found.may_return, parcel),
                     Err(DirectoryError) => self.forward_blind(tenant, parcel),
                 }
             }
@@ -264,7 +285,7 @@ impl Router {
     }
 
     /// Sends a message to the instances of `entries` that it is meant for.
-    fn forward(self: &Arc<Self>, tenant: &Arc<Tenant>, entries: &[Entry], parcel: Parcel) {
+    fn forward(self: &Arc<Self>, tenant: &Arc<Tenant>, entries: &[Entry], may_return: bool, parcel: Parcel) {
         if groups::is_group(&parcel.direct.agent) {
             return self.forward_to_member(tenant, entries, parcel);
         }
@@ -283,8 +304,12 @@ impl Router {
             }
         }
         if targets.is_empty() {
-            let outcome =
-                parcel.returned.map_or(Outcome::failed(ErrorCode::NoRecipient), |(_, outcome)| outcome);
+            let nobody = if may_return {
+                Outcome::failed_for(ErrorCode::NoRecipient, RETURN_RETRY_MS)
+            } else {
+                Outcome::failed(ErrorCode::NoRecipient)
+            };
+            let outcome = parcel.returned.map_or(nobody, |(_, outcome)| outcome);
             return parcel.settlement.settle(outcome);
         }
         let retried = parcel.returned.is_some();

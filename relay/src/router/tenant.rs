@@ -1,7 +1,7 @@
 //! One tenant on this instance. A session holds its own tenant and nothing else, so nothing it says can reach another's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ahash::RandomState;
 use dashmap::DashMap;
@@ -11,10 +11,12 @@ use smallvec::SmallVec;
 
 use crate::auth::TokenKey;
 use crate::outbound::Outbound;
+use crate::router::feed::Feed;
 use crate::router::groups::{Group, is_group};
 use crate::router::load::Load;
 use crate::router::outbox::Outbox;
 use crate::router::route::Route;
+use crate::router::storing::Line;
 
 /// A map of names, hashed with a key that nobody outside knows.
 pub(super) type Names<V> = DashMap<Arc<str>, V, RandomState>;
@@ -31,6 +33,10 @@ pub struct Tenant {
     pub(super) topics: Names<Arc<Subscribers>>,
     pub(super) routes: Names<Route>,
     pub(super) outboxes: Names<Arc<Outbox>>,
+    /// Streams that sessions here read, by address.
+    pub(super) feeds: Names<Arc<Feed>>,
+    /// What waits to be stored, by the address of its stream.
+    pub(super) lines: Names<Arc<Line>>,
     /// Subscriptions with a wildcard.
     pub(super) wildcards: Mutex<usize>,
     /// Routes being resolved. While there is one, a message for a local agent may have to wait behind earlier ones.
@@ -49,6 +55,8 @@ impl Tenant {
             topics: Names::default(),
             routes: Names::default(),
             outboxes: Names::default(),
+            feeds: Names::default(),
+            lines: Names::default(),
             wildcards: Mutex::new(0),
             resolving: AtomicUsize::new(0),
             members: AtomicUsize::new(0),
@@ -97,10 +105,16 @@ impl Agent {
 pub(super) struct Member {
     pub(super) session: Arc<str>,
     pub(super) connection: u64,
+    /// Which connection of its session.
+    pub(super) generation: u64,
     pub(super) outbound: Arc<Outbound>,
     pub(super) token: Option<TokenKey>,
 }
 
 /// The local subscribers of one pattern.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers(pub(super) RwLock<IndexMap<u64, Arc<Outbound>, RandomState>>);
+pub(super) struct Subscribers(
+    pub(super) RwLock<IndexMap<u64, Arc<Outbound>, RandomState>>,
+    /// Whether the topic's stream is read here, whose hints come by the same channel.
+    pub(super) AtomicBool,
+);

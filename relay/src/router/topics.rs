@@ -2,6 +2,7 @@
 //! unsubscribes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -62,14 +63,7 @@ impl Router {
             return;
         }
         self.metrics.subscriptions.decrement(1.0);
-        tenant.topics.remove_if(pattern, |_, subscribers| {
-            let empty = subscribers.0.read().is_empty();
-            if empty {
-                self.metrics.topic_channels.decrement(1.0);
-                self.bus.unsubscribe(&Channel::topic(&tenant.name, pattern));
-            }
-            empty
-        });
+        self.release_unused(tenant, pattern);
         if pattern.ends_with('*') {
             let mut wildcards = tenant.wildcards.lock();
             *wildcards -= 1;
@@ -77,5 +71,40 @@ impl Router {
                 self.directory.release_wildcards(&tenant.name);
             }
         }
+    }
+
+    /// Listens for the hints of a topic's stream; the future ends when none can be missed.
+    pub(super) fn hold_channel(
+        &self,
+        tenant: &Tenant,
+        topic: &Arc<str>,
+    ) -> BoxFuture<'static, Result<(), NotSubscribed>> {
+        let entry = tenant.topics.entry(Arc::clone(topic)).or_insert_with(|| {
+            self.metrics.topic_channels.increment(1.0);
+            Arc::default()
+        });
+        entry.1.store(true, Ordering::Release);
+        let subscribed = self.bus.subscribe(&Channel::topic(&tenant.name, topic));
+        drop(entry);
+        subscribed.map(|result| result.map_err(|_| NotSubscribed)).boxed()
+    }
+
+    /// Nobody here reads a topic's stream any more.
+    pub(super) fn release_channel(&self, tenant: &Tenant, topic: &str) {
+        if let Some(subscribers) = tenant.topics.get(topic) {
+            subscribers.1.store(false, Ordering::Release);
+        }
+        self.release_unused(tenant, topic);
+    }
+
+    fn release_unused(&self, tenant: &Tenant, pattern: &str) {
+        tenant.topics.remove_if(pattern, |_, subscribers| {
+            let unused = subscribers.0.read().is_empty() && !subscribers.1.load(Ordering::Acquire);
+            if unused {
+                self.metrics.topic_channels.decrement(1.0);
+                self.bus.unsubscribe(&Channel::topic(&tenant.name, pattern));
+            }
+            unused
+        });
     }
 }

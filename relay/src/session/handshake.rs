@@ -4,23 +4,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use relay_protocol::server::Welcome;
 use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ErrorCode, ServerFrame, decode_client, limit};
 use tokio::time::Instant;
 
 use crate::auth::AuthError;
 use crate::auth::Principal;
-use crate::directory::OwnEntry;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::resilience::Standing;
-use crate::router::{Registration, Turn};
+use crate::router::Turn;
 use crate::session::Over;
 use crate::session::Session;
 use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
+use crate::session::opening::{Claim, OpenedSession, place};
 use crate::session::presence::Seen;
 use crate::session::pulse::Pulse;
 use crate::session::renewal::refused;
@@ -33,6 +31,7 @@ use crate::telemetry::limit::Limit;
 struct Hello {
     id: u64,
     token: Option<String>,
+    resume: Option<Claim>,
 }
 
 /// Opens a session, or says on which transport to end it and why.
@@ -67,7 +66,8 @@ pub(super) async fn open<S: Socket, P>(
         Ok(limits) => limits,
         Err(limit) => return Err((transport, over(limit))),
     };
-    let session = admit(context, transport, principal, limits, hello.id).await?;
+    let claim = hello.resume;
+    let session = admit(context, transport, principal, limits, hello.id, claim).await?;
     context.metrics.handshake_seconds.record(upgraded.since.elapsed().as_secs_f64());
     Ok((session, frames))
 }
@@ -88,9 +88,11 @@ fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
     let decoded = decode_client(frames.data(), frames_max, |frame| {
         if first.is_none() {
             first = Some(match frame {
-                Ok(ClientFrame::Hello { id, token, .. }) => {
-                    Ok(Hello { id: *id, token: token.take().map(|token| token.0.into_owned()) })
-                }
+                Ok(ClientFrame::Hello { id, token, resume, .. }) => Ok(Hello {
+                    id: *id,
+                    token: token.take().map(|token| token.0.into_owned()),
+                    resume: resume.take().map(|resume| Claim::of(&resume)),
+                }),
                 Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
                 Err(error) if error.code == ErrorCode::TooLarge && *error.what == *"token" => {
                     Err(close(CloseCode::TokenInvalid, AuthError::TooLong.label()))
@@ -118,38 +120,36 @@ async fn admit<S: Socket>(
     principal: Principal,
     limits: SessionLimits,
     hello_id: u64,
+    claim: Option<Claim>,
 ) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
-    let bits: [u8; 16] = rand::random();
-    let name = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits));
+    let settings = &context.settings;
+    let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
+    let (registration, opened) = match place(context, &principal, claim.as_ref(), &outbound).await {
+        Ok(placed) => placed,
+        Err(over) => return Err((transport, over)),
+    };
     let (Some(agent), Some(address)) = (
         Address::parse(Cow::Owned(format!("agent/{}", principal.agent()))),
-        Address::parse(Cow::Owned(format!("session/{name}"))),
+        Address::parse(Cow::Owned(format!("session/{}", opened.session))),
     ) else {
         return Err((transport, close(CloseCode::Internal, "no session could be named")));
     };
-    let settings = &context.settings;
-    let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
-    let entry = OwnEntry {
-        tenant: Arc::clone(principal.tenant()),
-        agent: Arc::clone(principal.agent()),
-        session: name.into(),
-        generation: 1,
-    };
-    let token = principal.token_key();
-    let registration = Registration::enter(&context.router, entry, token, Arc::clone(&outbound)).await;
     // News that came between the check and the registration found nobody.
     if let Err(error) = context.authenticator.recheck(&principal) {
         return Err((transport, Over::Close(refused(error))));
     }
     let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
-    let welcome = Chunk::of(&welcome(settings, hello_id, &agent, &address, left), transport.encoding());
+    let welcome =
+        Chunk::of(&welcome(settings, hello_id, &agent, &address, left, &opened), transport.encoding());
     if let Err(end) = transport.write(welcome) {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
     }
     let standing = context.standing.borrow().clone();
+    let resume = opened.resume_frame().map(|frame| Chunk::of(&frame, transport.encoding()));
     let degraded = (standing != Standing::NORMAL).then(|| Chunk::of(&standing.frame(), transport.encoding()));
-    Ok(Box::new(Session {
+    let OpenedSession { ticket, reliable, marks, .. } = opened;
+    let mut session = Box::new(Session {
         context: Arc::clone(context),
         outbound,
         registration,
@@ -163,16 +163,22 @@ async fn admit<S: Socket>(
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
         strikes: 0,
-        answers: degraded.into_iter().collect(),
+        answers: degraded.into_iter().chain(resume).collect(),
         told: Told::default(),
         needs_flush: true,
         moment: Moment::now(),
         turn: Turn::default(),
         tally: Tally::default(),
         renewal: None,
+        ticket,
+        reliable,
         principal,
         transport,
-    }))
+    });
+    if let Some(marks) = marks {
+        session.begin_inbox(&marks, claim.is_some());
+    }
+    Ok(session)
 }
 
 /// Too many connections of its agent, or of its tenant.
@@ -190,6 +196,7 @@ fn welcome<'a>(
     agent: &'a Address<'_>,
     session: &'a Address<'_>,
     token_left: Duration,
+    opened: &OpenedSession,
 ) -> ServerFrame<'a> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ServerFrame::Welcome(Box::new(Welcome {
@@ -197,9 +204,9 @@ fn welcome<'a>(
         protocol: 1,
         agent: agent.borrowed(),
         session: session.borrowed(),
-        generation: 1,
-        resumed: false,
-        ticket: None,
+        generation: opened.generation,
+        resumed: opened.resumed,
+        ticket: opened.ticket_text().map(Into::into),
         heartbeat_ms: millis(settings.heartbeat),
         lease_ms: None,
         token_expires_in_ms: millis(token_left),

@@ -52,8 +52,12 @@ impl<S: Socket> Session<S> {
     fn take_frame(&mut self, frame: &mut ClientFrame<'_>, arrival: &Arrival) {
         match frame {
             // Never limited: they only make room.
-            ClientFrame::Pong | ClientFrame::Ack(_) | ClientFrame::Bye => {}
-            ClientFrame::Credit { messages, bytes } => self.outbound.grant(*messages, *bytes),
+            ClientFrame::Pong | ClientFrame::Bye => {}
+            ClientFrame::Ack(position) => self.acknowledge(position),
+            &mut ClientFrame::Credit { messages, bytes } => {
+                self.reliable.credit.grant(messages, bytes);
+                self.outbound.grant(messages, bytes);
+            }
             ClientFrame::Send(send) => {
                 let limited = self.rate(arrival);
                 self.send(send, limited, arrival);
@@ -67,15 +71,20 @@ impl<S: Socket> Session<S> {
                 self.command(id, arrival, |session| session.answer(&ServerFrame::Pong { id }));
             }
             &mut ClientFrame::Subscribe { id, ref topic, qos, rewind, ref from, present } => {
-                self.command(id, arrival, |session| {
-                    if qos == Qos::AtLeastOnce || rewind.is_some() || from.is_some() {
-                        return session.refuse(Some(id), ErrorCode::Unsupported, "qos 1");
+                self.command(id, arrival, |session| match qos {
+                    Qos::AtLeastOnce if present => {
+                        session.refuse(Some(id), ErrorCode::Unsupported, "present at qos 1");
                     }
-                    session.subscribe(id, topic, present);
+                    Qos::AtLeastOnce => session.subscribe_stream(id, topic, rewind, from.as_ref()),
+                    Qos::AtMostOnce if rewind.is_some() || from.is_some() => {
+                        session.refuse(Some(id), ErrorCode::Unsupported, "rewind or from at qos 0");
+                    }
+                    Qos::AtMostOnce => session.subscribe(id, topic, present),
                 });
             }
             &mut ClientFrame::Unsubscribe { id, ref topic } => self.command(id, arrival, |session| {
                 session.unsubscribe(topic);
+                session.leave_topic(topic);
                 session.answer(&ServerFrame::Ok { id });
             }),
             &mut ClientFrame::Join { id, ref group } => {
@@ -134,17 +143,27 @@ impl<S: Socket> Session<S> {
         met
     }
 
+    /// Whether one more subscription may be; the client is told if not.
+    pub(super) fn may_subscribe(&mut self, id: u64, topic: &str, known: bool) -> bool {
+        if !self.principal.rights().may_subscribe(topic) {
+            self.refuse(Some(id), ErrorCode::Forbidden, "topic");
+            return false;
+        }
+        if !known && let Err(limit) = self.count_subscription() {
+            self.refuse_number(id, limit);
+            return false;
+        }
+        true
+    }
+
     fn subscribe(&mut self, id: u64, topic: &str, present: bool) {
         if present && topic.ends_with('*') {
             return self.refuse(Some(id), ErrorCode::Unsupported, "present by a wildcard");
         }
-        if !self.principal.rights().may_subscribe(topic) {
-            return self.refuse(Some(id), ErrorCode::Forbidden, "topic");
+        if !self.may_subscribe(id, topic, self.subscriptions.contains(topic)) {
+            return;
         }
-        let known = self.subscriptions.contains(topic);
-        if !known && let Err(limit) = self.count_subscription() {
-            return self.refuse_number(id, limit);
-        }
+        self.leave_topic(topic);
         if present {
             self.be_seen(topic);
         }
@@ -204,7 +223,10 @@ impl<S: Socket> Session<S> {
 
     /// One more subscription, group or watch, or the limit that is in its way.
     pub(super) fn count_subscription(&mut self) -> Result<(), &'static str> {
-        let held = self.subscriptions.len() + self.registration.groups().len() + self.watched();
+        let held = self.subscriptions.len()
+            + self.reliable.topics()
+            + self.registration.groups().len()
+            + self.watched();
         if held >= self.context.settings.limits.subscriptions {
             return Err("subscriptions");
         }
@@ -236,7 +258,7 @@ impl<S: Socket> Session<S> {
 }
 
 /// When a subscription may be tried again while the bus is away, in milliseconds.
-const SUBSCRIBE_RETRY_MS: u64 = 1_000;
+pub(super) const SUBSCRIBE_RETRY_MS: u64 = 1_000;
 
 fn close(code: CloseCode, message: &'static str) -> Over {
     Over::Close(CloseSignal { code, message, reconnect_after_ms: None })

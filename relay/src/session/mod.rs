@@ -6,18 +6,24 @@
 
 mod answer;
 mod context;
+mod credit;
 mod groups;
 mod handshake;
 mod inbound;
 mod meter;
 mod moment;
+mod opening;
 mod presence;
 mod pulse;
+mod reading;
+mod reliable;
 mod renewal;
 mod replies;
 mod run;
 mod send;
+mod subscribing;
 mod subscriptions;
+mod ticket;
 mod transport;
 mod write;
 
@@ -39,9 +45,11 @@ pub use transport::Socket;
 use moment::{Moment, Tally};
 use presence::Seen;
 use pulse::Pulse;
+use reliable::Reliable;
 use renewal::Renewal;
 use replies::ReplyRights;
 use subscriptions::Subscriptions;
+use ticket::Ticket;
 use transport::Transport;
 
 /// A welcomed connection.
@@ -71,6 +79,10 @@ struct Session<S> {
     turn: Turn,
     tally: Tally,
     renewal: Option<Renewal>,
+    /// What the client shows to go on with the session.
+    ticket: Ticket,
+    /// Apart, as most of a connection's life nothing of it is used.
+    reliable: Box<Reliable>,
 }
 
 /// Why a session is over.

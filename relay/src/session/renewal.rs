@@ -90,11 +90,13 @@ impl<S: Socket> Session<S> {
         let lost: Vec<Arc<str>> = self
             .subscriptions
             .patterns()
-            .filter(|pattern| !self.principal.rights().may_subscribe(pattern))
             .cloned()
+            .chain(self.reliable.topic_names())
+            .filter(|pattern| !self.principal.rights().may_subscribe(pattern))
             .collect();
         for pattern in lost {
             self.unsubscribe(&pattern);
+            self.leave_topic(&pattern);
             self.refuse(None, ErrorCode::Forbidden, format!("no longer subscribed to {pattern}"));
         }
         self.leave_forbidden_groups();

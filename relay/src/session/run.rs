@@ -87,7 +87,7 @@ impl<S: Socket> Session<S> {
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
-        let Beginning { close, recheck, control_backlog } = self.outbound.begin_turn();
+        let Beginning { close, recheck, news, control_backlog } = self.outbound.begin_turn();
         let paused = control_backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
@@ -96,6 +96,10 @@ impl<S: Socket> Session<S> {
             self.recheck()?;
         }
         self.poll_renewal(cx);
+        if let Some(news) = news {
+            self.hear_news(news);
+        }
+        self.poll_reliable(cx);
         self.see_to_clocks()?;
         if let Some(signal) = close {
             return Err(Over::Close(signal));
@@ -170,6 +174,13 @@ impl<S: Socket> Session<S> {
 
     /// Ends the session: out of the router first, so that nobody counts on it any more.
     async fn finish(mut self: Box<Self>, over: Over) {
+        // What was not presented stays in the streams.
+        self.stop_reading();
+        if let Over::Close(signal) = &over
+            && signal.code == CloseCode::Normal
+        {
+            self.end_for_good();
+        }
         if let Over::Close(signal) = &over
             && signal.code != CloseCode::SlowConsumer
         {
@@ -203,7 +214,7 @@ impl<S: Socket> Session<S> {
             reason: "shutdown".into(),
             reconnect_after_ms: signal.reconnect_after_ms.unwrap_or(0),
             closes_in_ms: patience,
-            ticket: None,
+            ticket: self.ticket_text().map(Into::into),
         });
     }
 

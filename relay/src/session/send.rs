@@ -65,10 +65,15 @@ impl<S: Socket> Session<S> {
             return Some((ErrorCode::OutOfOrder, "id"));
         }
         self.last_id = send.id;
-        if send.qos == Qos::AtLeastOnce {
-            return Some((ErrorCode::Unsupported, "qos 1"));
+        match send.to.kind() {
+            AddressKind::Session if send.qos == Qos::AtLeastOnce => {
+                Some((ErrorCode::Unsupported, "qos 1 to a session"))
+            }
+            AddressKind::Group if send.qos == Qos::AtLeastOnce => {
+                Some((ErrorCode::Unsupported, "qos 1 to a group"))
+            }
+            _ => None,
         }
-        None
     }
 
     /// Why the message is not taken.
@@ -106,6 +111,7 @@ impl<S: Socket> Session<S> {
     fn route(&mut self, send: &mut Send<'_>, arrival: &Arrival) -> Routed {
         let (id, mode) = (send.id, send.receipt);
         let expires_in_ms = send.expires_in_ms();
+        let keeping = (send.qos == Qos::AtLeastOnce).then(|| self.keeping(send));
         let frame = ServerFrame::Message(Message {
             from: self.agent.borrowed(),
             session: self.address.borrowed(),
@@ -129,7 +135,11 @@ impl<S: Socket> Session<S> {
             expires_in_ms,
         };
         let (outbound, metrics) = (&self.outbound, &self.context.metrics);
-        self.registration.route(&outgoing, &mut self.turn, || Settlement::new(outbound, metrics, id, mode))
+        let settlement = || Settlement::new(outbound, metrics, id, mode);
+        match keeping {
+            None => self.registration.route(&outgoing, &mut self.turn, settlement),
+            Some(keeping) => self.registration.store(&outgoing, keeping, settlement),
+        }
     }
 
     /// Gives the right to reply to a request that goes to the client now, unless its token gives it anyway.

@@ -15,9 +15,9 @@ use crate::telemetry::outcome::Outcome;
 
 /// Where a WebSocket message of several frames is closed: enough to spread the cost of a write, little enough for a
 /// client to handle in one go.
-const GATHER_BYTES: usize = 16 * 1024;
+pub(super) const GATHER_BYTES: usize = 16 * 1024;
 /// Frames in one WebSocket message, below any client's bound.
-const GATHER_FRAMES: usize = 64;
+pub(super) const GATHER_FRAMES: usize = 64;
 
 impl<S: Socket> Session<S> {
     /// Writes what waits, as far as the socket takes it. Says whether anything was written.
@@ -34,10 +34,12 @@ impl<S: Socket> Session<S> {
             }
             let taken = self.outbound.take(GATHER_BYTES, GATHER_FRAMES);
             self.pulse.full(taken.full_since);
-            if taken.is_empty() && self.answers.is_empty() && self.told.is_empty() {
+            let mut streams = SmallVec::new();
+            let more = self.gather_streams(cx, &mut streams);
+            if taken.is_empty() && self.answers.is_empty() && self.told.is_empty() && !more {
                 break;
             }
-            self.write_taken(taken)?;
+            self.write_taken(taken, streams)?;
             wrote = true;
         }
         if self.needs_flush {
@@ -57,7 +59,7 @@ impl<S: Socket> Session<S> {
         self.pulse.blocked(blocked, self.moment.at);
     }
 
-    fn write_taken(&mut self, taken: Taken) -> Result<(), Over> {
+    fn write_taken(&mut self, taken: Taken, streams: SmallVec<[Chunk; 16]>) -> Result<(), Over> {
         let now = self.moment.at;
         for (id, pattern) in taken.unsubscribed {
             if pattern.contains('/') {
@@ -77,6 +79,7 @@ impl<S: Socket> Session<S> {
         told.append(&mut self.told);
         let jobs = self.gather(taken.items, now, &mut chunks, &mut told);
         self.tell(told, &mut chunks);
+        chunks.extend(streams);
         if let Some((state, messages, bytes)) = taken.flow {
             let (queued_messages, queued_bytes) = (messages as u64, bytes as u64);
             let flow = ServerFrame::Flow { state, queued_messages, queued_bytes };

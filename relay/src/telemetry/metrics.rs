@@ -168,6 +168,10 @@ metrics! {
     shed_expired: Counter = "relay_deliveries_shed_total" { "reason" = "expired" };
     /// Age of the oldest message in each WebSocket message written, from its arrival at this instance.
     delivery_seconds: Histogram = "relay_delivery_seconds";
+    /// Messages at qos 1 written to a socket; each may be written again after a reconnect.
+    stream_writes: Counter = "relay_stream_deliveries_written_total";
+    /// Messages at qos 1 that a recipient was told will not come.
+    stream_skips: Counter = "relay_stream_skipped_total";
     /// Subscriptions in force.
     subscriptions: Gauge = "relay_subscriptions";
     /// Memberships of sessions in groups.
@@ -246,6 +250,7 @@ fn limited(mode: &'static str) -> Vec<Counter> {
 struct Outcomes {
     queued: Counter,
     accepted: Counter,
+    delivered: Counter,
     unknown: Counter,
     failed: Vec<Counter>,
 }
@@ -268,6 +273,7 @@ impl Outcomes {
         Outcomes {
             queued: outcome("queued", ""),
             accepted: outcome("accepted", ""),
+            delivered: outcome("delivered", ""),
             unknown: outcome("unknown", ""),
             failed: ErrorCode::ALL.iter().map(|code| outcome("failed", code.name())).collect(),
         }
@@ -285,6 +291,7 @@ impl Metrics {
         match outcome {
             Outcome::Queued => self.outcomes.queued.increment(count),
             Outcome::Accepted => self.outcomes.accepted.increment(count),
+            Outcome::Delivered => self.outcomes.delivered.increment(count),
             Outcome::Unknown => self.outcomes.unknown.increment(count),
             Outcome::Failed { reason, .. } => {
                 self.outcomes.failed[position(ErrorCode::ALL, &reason)].increment(count);
@@ -338,38 +345,6 @@ impl Metrics {
     /// So many bytes of messages left their lines, written or not.
     pub fn dequeue_bytes(&self, bytes: usize) {
         self.queued_bytes.decrement(bytes_of(bytes));
-    }
-
-    /// Counts a message in line that was not written.
-    pub fn drop_delivery(&self, why: Drop, count: u64) {
-        match why {
-            Drop::Expired => self.dropped_expired.increment(count),
-            Drop::Conflated => self.dropped_conflated.increment(count),
-            Drop::SessionEnded => self.dropped_session_ended.increment(count),
-        }
-    }
-
-    /// Counts a message of a topic that was not put in line.
-    pub fn shed_delivery(&self, why: Shed, count: u64) {
-        match why {
-            Shed::QueueFull => self.shed_queue_full.increment(count),
-            Shed::Expired => self.shed_expired.increment(count),
-        }
-    }
-
-    /// Counts a connection that was not let in.
-    pub fn refuse(&self, why: Refused) {
-        match why {
-            Refused::Connections => self.refused_connections.increment(1),
-            Refused::Unauthenticated => self.refused_unauthenticated.increment(1),
-            Refused::Draining => self.refused_draining.increment(1),
-            Refused::Origin => self.refused_origin.increment(1),
-            Refused::Subprotocol => self.refused_subprotocol.increment(1),
-            Refused::Address => self.refused_address.increment(1),
-            Refused::Memory => self.refused_memory.increment(1),
-            Refused::Delay => self.refused_delay.increment(1),
-            Refused::Rate => self.refused_rate.increment(1),
-        }
     }
 
     /// The page a Prometheus server reads.

@@ -10,8 +10,10 @@ use crate::telemetry::limit::Limit;
 pub enum Outcome {
     /// On a recipient's socket queue.
     Queued,
-    /// Handed to the bus.
+    /// Handed to the bus, or stored.
     Accepted,
+    /// Presented by a recipient's client.
+    Delivered,
     /// It did not arrive.
     Failed {
         /// Why.
@@ -59,7 +61,7 @@ impl Outcome {
 
     const fn rank(self) -> u8 {
         match self {
-            Outcome::Queued | Outcome::Accepted => 2,
+            Outcome::Queued | Outcome::Accepted | Outcome::Delivered => 2,
             Outcome::Unknown => 1,
             Outcome::Failed { .. } => 0,
         }

@@ -1,5 +1,7 @@
 //! Why something was not done: the fixed words by which it is counted.
 
+use crate::telemetry::metrics::Metrics;
+
 /// Why a message that was put in line was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drop {
@@ -56,6 +58,40 @@ impl Refused {
             Refused::Memory => "memory",
             Refused::Delay => "delay",
             Refused::Rate => "rate",
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a message in line that was not written.
+    pub fn drop_delivery(&self, why: Drop, count: u64) {
+        match why {
+            Drop::Expired => self.dropped_expired.increment(count),
+            Drop::Conflated => self.dropped_conflated.increment(count),
+            Drop::SessionEnded => self.dropped_session_ended.increment(count),
+        }
+    }
+
+    /// Counts a message of a topic that was not put in line.
+    pub fn shed_delivery(&self, why: Shed, count: u64) {
+        match why {
+            Shed::QueueFull => self.shed_queue_full.increment(count),
+            Shed::Expired => self.shed_expired.increment(count),
+        }
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn refuse(&self, why: Refused) {
+        match why {
+            Refused::Connections => self.refused_connections.increment(1),
+            Refused::Unauthenticated => self.refused_unauthenticated.increment(1),
+            Refused::Draining => self.refused_draining.increment(1),
+            Refused::Origin => self.refused_origin.increment(1),
+            Refused::Subprotocol => self.refused_subprotocol.increment(1),
+            Refused::Address => self.refused_address.increment(1),
+            Refused::Memory => self.refused_memory.increment(1),
+            Refused::Delay => self.refused_delay.increment(1),
+            Refused::Rate => self.refused_rate.increment(1),
         }
     }
 }

@@ -19,9 +19,9 @@ export class Agent {
     return agent;
   }
 
-  static async open(url, token, encoding = "json", options = {}) {
+  static async open(url, token, encoding = "json", { resume, ...options } = {}) {
     const agent = await Agent.connect(url, encoding, options);
-    const hello = { type: "hello", client: "relay-conformance-node/1" };
+    const hello = { type: "hello", client: "relay-conformance-node/1", ...(resume && { resume }) };
     agent.welcome = await agent.command(token ? { ...hello, token } : hello, "welcome");
     return agent;
   }

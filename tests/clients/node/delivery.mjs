@@ -33,7 +33,7 @@ export function* deliveryChecks(relay) {
   yield ["what the token does not allow is forbidden", () => forbidden(relay)];
   yield ["messages of a sender keep their order", () => order(relay)];
   yield ["a payload over the limit is refused", () => large(relay)];
-  yield ["qos 1 is refused where it is not offered", () => reliable(relay)];
+  yield ["qos 1 is stored, acknowledged and resumed, or refused where it is not offered", () => reliable(relay)];
 }
 
 async function withPair(relay, sender, receiver, use) {
@@ -246,10 +246,36 @@ function large(relay) {
   });
 }
 
+async function stored(relay, a, b) {
+  const all = { qos: 1, receipt: "all" };
+  const mids = [1, 2].map((number) => `m${number}.${process.hrtime.bigint()}`);
+  const first = a.send(b.address, { json: "1" }, { ...all, mid: mids[0], counter: 1 });
+  assert.equal(await a.outcome(first), "accepted");
+  const { stream, epoch, seq, mid } = await b.message();
+  assert.deepEqual([stream, mid], [b.address, mids[0]]);
+  b.write({ type: "ack", stream, epoch, seq });
+  await a.wait((frame) => frame.delivered?.some(([of]) => of === first));
+  await b.leave();
+  const second = a.send(b.address, { json: "2" }, { ...all, mid: mids[1], counter: 2 });
+  assert.equal(await a.outcome(second), "accepted");
+  const resume = { ticket: b.welcome.ticket, streams: [{ stream, epoch, seq }] };
+  const again = await Agent.open(relay.url, relay.b, "json", { resume });
+  assert.deepEqual([again.welcome.resumed, again.session, again.welcome.generation], [true, b.session, 2]);
+  const wentOn = await again.wait((frame) => frame.type === "resume");
+  assert.deepEqual([wentOn.recovered, wentOn.seq], [true, seq]);
+  const next = await again.message();
+  assert.deepEqual([next.mid, next.seq], [mids[1], seq + 1]);
+  const repeated = a.send(b.address, { json: "2" }, { ...all, mid: mids[1] });
+  assert.equal(await a.outcome(repeated), "accepted");
+  await again.silent((frame) => frame.type === "message");
+  again.write({ type: "ack", stream, epoch, seq: next.seq });
+  await again.leave();
+}
+
 function reliable(relay) {
-  return withPair(relay, "json", "json", async (a, b) => {
-    if ("ticket" in a.welcome) return;
-    const id = a.send(b.address, undefined, { qos: 1, mid: "m1", counter: 1 });
+  return withPair(relay, "msgpack", "json", async (a, b) => {
+    if ("ticket" in a.welcome) return stored(relay, a, b);
+    const id = a.send(b.address, undefined, { qos: 1, mid: mids[0], counter: 1 });
     assert.equal(await a.outcome(id), "failed:unsupported");
     const refused = await a.command({ type: "subscribe", topic: "conformance.q", qos: 1 }, "error");
     assert.equal(refused.code, "unsupported");

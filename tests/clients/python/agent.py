@@ -36,9 +36,11 @@ class Agent:
         return cls(socket, encoding)
 
     @classmethod
-    async def open(cls, url, token, encoding="json", **options):
+    async def open(cls, url, token, encoding="json", resume=None, **options):
         agent = await cls.connect(url, encoding, **options)
         hello = {"type": "hello", "client": "relay-conformance-python/1"}
+        if resume:
+            hello["resume"] = resume
         agent.welcome = await agent.command({**hello, "token": token} if token else hello, "welcome")
         return agent
 

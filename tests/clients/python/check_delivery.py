@@ -36,7 +36,7 @@ def checks(relay):
         ("a batch is carried out in order", batch),
         ("messages of a sender keep their order", order),
         ("a payload over the limit is refused", large),
-        ("qos 1 is refused where it is not offered", reliable),
+        ("qos 1 is stored, acknowledged and resumed, or refused where it is not offered", reliable),
     ):
         yield name, lambda check=check: check(relay)
 
@@ -252,8 +252,31 @@ async def large(relay):
 
 
 async def reliable(relay):
-    a, b = await pair(relay)
-    if "ticket" not in a.welcome:
+    a, b = await pair(relay, "json", "msgpack")
+    if "ticket" in a.welcome:
+        mids = [f"m{number}.{time.time_ns()}" for number in (1, 2)]
+        first = await a.send(b.address, {"json": "1"}, qos=1, mid=mids[0], counter=1, receipt="all")
+        assert await a.outcome(first) == "accepted"
+        message = await b.message()
+        assert (message["stream"], message["mid"]) == (b.address, mids[0]), message
+        position = {name: message[name] for name in ("stream", "epoch", "seq")}
+        await b.write({"type": "ack", **position})
+        await a.wait(lambda frame: any(first == of for of, _ in frame.get("delivered", [])))
+        await b.leave()
+        second = await a.send(b.address, {"json": "2"}, qos=1, mid=mids[1], counter=2, receipt="all")
+        assert await a.outcome(second) == "accepted"
+        resume = {"ticket": b.welcome["ticket"], "streams": [position]}
+        session, b = b.session, await Agent.open(relay.url, relay.b, resume=resume)
+        assert b.welcome["resumed"] and b.session == session and b.welcome["generation"] == 2, b.welcome
+        went_on = await b.wait(lambda frame: frame["type"] == "resume")
+        assert went_on["recovered"] and went_on["seq"] == message["seq"], went_on
+        message = await b.message()
+        assert (message["mid"], message["seq"]) == (mids[1], went_on["seq"] + 1), message
+        repeated = await a.send(b.address, {"json": "2"}, qos=1, mid=mids[1], receipt="all")
+        assert await a.outcome(repeated) == "accepted"
+        await b.silent(lambda frame: frame["type"] == "message")
+        await b.write({"type": "ack", **{name: message[name] for name in ("stream", "epoch", "seq")}})
+    else:
         identifier = await a.send(b.address, qos=1, mid="m1", counter=1)
         assert await a.outcome(identifier) == "failed:unsupported"
         refused = await a.command({"type": "subscribe", "topic": "conformance.q", "qos": 1}, "error")

@@ -56,6 +56,11 @@ fn every_item_reads_back() {
     append_held(&mut batch, &[(1, 3), (7, 7)]);
     let loads = vec![("bob~x", 0), ("bob~y", u32::MAX)];
     append_loads(&mut batch, "acme", &loads);
+    let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX };
+    append_wake(&mut batch, &wake);
+    let delivered = Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true };
+    append_delivered(&mut batch, &delivered);
+    append_replaced(&mut batch, "acme", "bob~x", 3);
     let batch = Bytes::from(batch);
     let (from, items) = read(&batch).unwrap();
     let items: Vec<_> = items.collect();
@@ -71,6 +76,9 @@ fn every_item_reads_back() {
         Some(Item::Settled(settled)),
         Some(Item::Held(vec![(1, 3), (7, 7)])),
         Some(Item::Loads { tenant: "acme", loads }),
+        Some(Item::Wake(wake)),
+        Some(Item::Delivered(delivered)),
+        Some(Item::Replaced { tenant: "acme", session: "bob~x", generation: 3 }),
     ];
     assert_eq!(items, expected);
 }

@@ -18,10 +18,13 @@ use crate::directory::OwnEntry;
 use crate::directory::memory::MemoryDirectoryHub;
 use crate::outbound::{Bounds, Outbound, Settlement};
 use crate::router::{Outgoing, Registration, Routed, Router, RouterSettings, Turn};
+use crate::streams::StreamSettings;
+use crate::streams::memory::MemoryStreams;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Outcome;
 
 pub(super) const OUTCOME_TIMEOUT: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_mins(2);
 const EVENTS_MAX: usize = 1 << 12;
 const FRAMES_MAX: usize = 1 << 12;
 /// No queue is to be full here: what is refused is the bus's doing.
@@ -51,6 +54,9 @@ impl Fleet {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = MemoryHub::new(tracker.clone(), stop.clone());
         let directories = MemoryDirectoryHub::new();
+        let settings =
+            StreamSettings { messages: 1 << 20, bytes: 1 << 30, age: Duration::from_hours(1), grace: GRACE };
+        let streams = MemoryStreams::new(settings);
         let metrics = Metrics::new().unwrap();
         let (mut buses, mut routers) = (Vec::new(), Vec::new());
         for number in 0..2 {
@@ -62,11 +68,22 @@ impl Fleet {
             for channel in [Channel::inbox(&instance), Channel::fleet()] {
                 bus.subscribe(&channel).await.unwrap();
             }
-            let settings =
-                RouterSettings { outcome_timeout: OUTCOME_TIMEOUT, route_ttl: Duration::from_secs(10) };
+            let settings = RouterSettings {
+                outcome_timeout: OUTCOME_TIMEOUT,
+                route_ttl: Duration::from_secs(10),
+                grace: GRACE,
+            };
             let directory = directories.join(instance.clone());
             let shared = Arc::clone(&bus);
-            let router = Router::new(instance, shared, directory, metrics.clone(), tracker.clone(), settings);
+            let router = Router::new(
+                instance,
+                shared,
+                directory,
+                streams.clone(),
+                metrics.clone(),
+                tracker.clone(),
+                settings,
+            );
             tracker.spawn(Arc::clone(&router).run(events, stop.clone()));
             tracker.spawn(Arc::clone(&router).sweep(stop.clone()));
             buses.push(bus);

@@ -18,7 +18,7 @@ impl From<Outcome> for Mark {
     fn from(outcome: Outcome) -> Mark {
         match outcome {
             Outcome::Queued => Mark::Queued,
-            Outcome::Accepted => Mark::Accepted,
+            Outcome::Accepted | Outcome::Delivered => Mark::Accepted,
             Outcome::Failed { .. } => Mark::Failed,
             Outcome::Unknown => Mark::Unknown,
         }

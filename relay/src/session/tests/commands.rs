@@ -53,8 +53,13 @@ async fn what_is_not_offered_is_refused_by_name() {
     let rig = Rig::new(&[]).await;
     let mut client = rig.join("acme/bob").await;
     for (fields, what) in [
-        (r#""type":"send","to":"agent/bob","qos":1,"mid":"m""#, "qos 1"),
-        (r#""type":"subscribe","topic":"a","qos":1"#, "qos 1"),
+        (
+            r#""type":"send","to":"session/bob~0123456789012345678901","qos":1,"mid":"m""#,
+            "qos 1 to a session",
+        ),
+        (r#""type":"send","to":"group/workers","qos":1,"mid":"m""#, "qos 1 to a group"),
+        (r#""type":"subscribe","topic":"a.*","qos":1"#, "wildcards at qos 1"),
+        (r#""type":"subscribe","topic":"a","rewind":{"last":1}"#, "rewind or from at qos 0"),
     ] {
         let id = client.command(fields).await;
         let error = client.hear_kind("error").await;

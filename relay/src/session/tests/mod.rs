@@ -6,4 +6,7 @@ mod commands;
 mod degraded;
 mod identity;
 mod presence;
+mod reliable;
+mod resume;
 mod rig;
+mod streams;

@@ -29,6 +29,8 @@ use crate::quota::memory::MemoryQuota;
 use crate::resilience::Standing;
 use crate::router::{Concerned, Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Socket, Upgraded, serve};
+use crate::streams::StreamSettings;
+use crate::streams::memory::MemoryStreams;
 use crate::telemetry::metrics::Metrics;
 
 impl Socket for DuplexStream {
@@ -101,6 +103,8 @@ pub(super) struct Rig {
 pub(super) struct Client {
     socket: WebSocketStream<DuplexStream>,
     next_id: u64,
+    /// Frames of a batch that were not asked for yet.
+    rest: std::collections::VecDeque<Value>,
 }
 
 impl Rig {
@@ -123,11 +127,22 @@ impl Rig {
             GRACE,
         );
         lifecycle.services.spawn(Arc::clone(&presence).run(lifecycle.stop.clone()));
-        let settings =
-            RouterSettings { outcome_timeout: Duration::from_secs(5), route_ttl: Duration::from_secs(10) };
+        let settings = RouterSettings {
+            outcome_timeout: Duration::from_secs(5),
+            route_ttl: Duration::from_secs(10),
+            grace: config.streams.grace(),
+        };
+        let streams = MemoryStreams::new(StreamSettings {
+            messages: config.streams.stream_messages,
+            bytes: config.streams.stream_bytes,
+            age: Duration::from_secs(config.streams.stream_age_s),
+            grace: config.streams.grace(),
+        });
         let tracker = lifecycle.services.clone();
-        let router = Router::new(instance, bus, directory, Arc::clone(&metrics), tracker.clone(), settings);
+        let router =
+            Router::new(instance, bus, directory, streams, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
+        tracker.spawn(Arc::clone(&router).speak(lifecycle.stop.clone()));
         let quotas = Arc::new(MemoryQuota::default());
         let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);
         tracker.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
@@ -179,7 +194,17 @@ impl Rig {
             since: Instant::now(),
         });
         self.lifecycle.sessions.spawn(serve(Arc::clone(&self.context), upgraded));
-        Client { socket: WebSocketStream::from_raw_socket(near, Role::Client, None).await, next_id: 2 }
+        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        Client { socket, next_id: 2, rest: std::collections::VecDeque::new() }
+    }
+
+    /// A client that goes on with a session, and its welcome.
+    pub(super) async fn resume(&self, token: &str, ticket: &str, streams: &str) -> (Client, Value) {
+        let mut client = self.dial().await;
+        let resume = format!(r#"{{"ticket":"{ticket}","streams":[{streams}]}}"#);
+        client.say(&format!(r#"{{"type":"hello","id":1,"token":"{token}","resume":{resume}}}"#)).await;
+        let welcome = client.next_frame("welcome").await;
+        (client, welcome)
     }
 
     /// A welcomed client.
@@ -231,6 +256,24 @@ impl Client {
                 return frame;
             }
         }
+    }
+
+    /// The next frame of one of these kinds; of a batch none is lost.
+    pub(super) async fn next_of(&mut self, kinds: &[&str]) -> Value {
+        loop {
+            while let Some(frame) = self.rest.pop_front() {
+                if kinds.iter().any(|kind| frame["type"] == *kind) {
+                    return frame;
+                }
+            }
+            let heard = self.hear().await;
+            self.rest.extend(heard.as_array().cloned().unwrap_or(vec![heard]));
+        }
+    }
+
+    /// The next frame of `kind`; of a batch none is lost.
+    pub(super) async fn next_frame(&mut self, kind: &str) -> Value {
+        self.next_of(&[kind]).await
     }
 
     /// Whether `text` stands in one of the next two WebSocket messages: what is nested too deeply for a reader is heard so.

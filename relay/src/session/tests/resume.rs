@@ -1,0 +1,131 @@
+//! A session goes on over its connections.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::reliable::{acknowledge, send};
+use super::rig::Rig;
+
+#[tokio::test(start_paused = true)]
+async fn what_came_meanwhile_is_presented_after_the_resume() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let mut bob = rig.dial().await;
+    let welcome = bob.hello("acme/bob").await;
+    let ticket = welcome["ticket"].as_str().unwrap().to_owned();
+    assert_eq!((&welcome["resumed"], &welcome["generation"]), (&json!(false), &json!(1)));
+    for mid in ["m1", "m2"] {
+        send(&mut alice, "agent/bob", mid, "").await;
+    }
+    let first = bob.next_frame("message").await;
+    acknowledge(&mut bob, &first).await;
+    let second = bob.next_frame("message").await;
+    bob.command(r#""type":"ping""#).await;
+    bob.next_frame("pong").await;
+    drop(bob);
+    send(&mut alice, "agent/bob", "m3", "").await;
+    let epoch = first["epoch"].clone();
+    let (mut bob, again) = rig.resume("acme/bob", &ticket, "").await;
+    assert_eq!((&again["resumed"], &again["session"]), (&json!(true), &welcome["session"]));
+    assert_eq!(again["generation"], 2);
+    assert_ne!(again["ticket"], welcome["ticket"]);
+    let resume = bob.next_frame("resume").await;
+    assert_eq!((&resume["stream"], &resume["recovered"]), (&json!("agent/bob"), &json!(true)));
+    assert_eq!((&resume["epoch"], &resume["seq"]), (&epoch, &json!(1)));
+    let message = bob.next_frame("message").await;
+    assert_eq!((&message["seq"], &message["redelivered"]), (&second["seq"], &json!(true)));
+    assert_eq!(bob.next_frame("message").await["payload"], "m3");
+    // What the client says it has presented is not sent again, though its acknowledgement was lost.
+    let ticket = again["ticket"].as_str().unwrap().to_owned();
+    drop(bob);
+    let streams = format!(r#"{{"stream":"agent/bob","epoch":{epoch},"seq":2}}"#);
+    let (mut bob, _) = rig.resume("acme/bob", &ticket, &streams).await;
+    assert_eq!(bob.next_frame("message").await["seq"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_of_another_agent_or_none_is_not_honoured() {
+    let rig = Rig::new(&[]).await;
+    let mut bob = rig.dial().await;
+    let ticket = bob.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+    for (token, ticket) in [("acme/eve", &*ticket), ("other/bob", &*ticket), ("acme/bob", "nonsense")] {
+        let (mut client, welcome) = rig.resume(token, ticket, "").await;
+        assert_eq!(welcome["resumed"], false, "{token}");
+        let resume = client.next_frame("resume").await;
+        assert_eq!((&resume["recovered"], &resume["reason"]), (&json!(false), &json!("unknown_ticket")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_connection_replaces_the_former() {
+    let rig = Rig::new(&[]).await;
+    let mut bob = rig.dial().await;
+    let ticket = bob.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+    let (_bob, _) = rig.resume("acme/bob", &ticket, "").await;
+    assert_eq!(bob.hear_close().await.1, 4009);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_ends_a_session_and_bye_does_at_once() {
+    let rig = Rig::new(&[]).await;
+    for farewell in [Some(r#"{"type":"bye"}"#), None] {
+        let mut bob = rig.dial().await;
+        let ticket = bob.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+        if let Some(farewell) = farewell {
+            bob.say(farewell).await;
+            bob.hear_close().await;
+        }
+        drop(bob);
+        if farewell.is_none() {
+            // Within the grace the session is there still.
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            let (_, welcome) = rig.resume("acme/bob", &ticket, "").await;
+            assert_eq!(welcome["resumed"], true);
+            tokio::time::sleep(Duration::from_secs(130)).await;
+        }
+        let (_, welcome) = rig.resume("acme/bob", &ticket, "").await;
+        assert_eq!(welcome["resumed"], false, "{farewell:?}");
+    }
+    // The agent's stream is there however long it is away.
+    let mut alice = rig.join("acme/alice").await;
+    send(&mut alice, "agent/bob", "m1", "").await;
+    assert!(alice.next_frame("receipt").await["accepted"].is_array());
+    let mut bob = rig.join("acme/bob").await;
+    assert_eq!(bob.next_frame("message").await["payload"], "m1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_lives_is_not_forgotten() {
+    let rig = Rig::new(&[]).await;
+    let mut bob = rig.dial().await;
+    let ticket = bob.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        bob.command(r#""type":"ping""#).await;
+        bob.next_frame("pong").await;
+    }
+    drop(bob);
+    let (_, welcome) = rig.resume("acme/bob", &ticket, "").await;
+    assert_eq!(welcome["resumed"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_the_grace_what_cannot_wait_fails_with_a_delay() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let mut bob = rig.join("acme/bob").await;
+    bob.command(r#""type":"ping""#).await;
+    bob.next_frame("pong").await;
+    drop(bob);
+    for (agent, may_return) in [("bob", true), ("nobody", false)] {
+        alice.command(&format!(r#""type":"send","to":"agent/{agent}""#)).await;
+        let failed = alice.next_frame("receipt").await["failed"][0].clone();
+        assert_eq!(
+            (&failed["reason"], failed["retry_after_ms"].is_u64()),
+            (&json!("no_recipient"), may_return)
+        );
+    }
+    send(&mut alice, "agent/bob", "m1", "").await;
+    assert!(alice.next_frame("receipt").await["accepted"].is_array());
+}

@@ -1,0 +1,315 @@
+//! One stream: its messages, its readers, and what is remembered of its senders.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::HashMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::time::Instant;
+
+use crate::auth::Digest;
+use crate::bus::InstanceId;
+use crate::streams::memory::Now;
+use crate::streams::{
+    Ack, Append, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening, READ_MAX,
+    READERS_MAX, ReturnAddress, Stored, StoredMessage, StreamSettings,
+};
+
+/// How often what is remembered of senders is gone through.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+/// What a message takes beside its body, roughly; as Redis counts.
+const ENTRY_BYTES: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Log {
+    epoch: Arc<str>,
+    first: u64,
+    messages: VecDeque<Entry>,
+    bytes: usize,
+    /// The last that any reader presented.
+    done: u64,
+    touched: Instant,
+    forgotten_at: Instant,
+    readers: HashMap<Arc<str>, Reader>,
+    sessions: HashMap<Arc<str>, Kept>,
+    mids: HashMap<Arc<str>, Mids>,
+    counters: HashMap<Arc<str>, Counter>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Instant,
+    message: StoredMessage,
+    return_to: Option<ReturnAddress>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    seq: u64,
+    generation: u64,
+    till: Instant,
+    instance: InstanceId,
+}
+
+/// What is kept of a session, for its coming back.
+#[derive(Debug)]
+struct Kept {
+    ticket: Digest,
+    former: Option<Digest>,
+    generation: u64,
+    instance: InstanceId,
+    till: Instant,
+}
+
+/// The mids of one sender: two generations, of which the older goes when the younger has had its time.
+#[derive(Debug)]
+struct Mids {
+    begun: Instant,
+    recent: HashMap<Box<str>, u64>,
+    earlier: HashMap<Box<str>, u64>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    generation: u64,
+    last: u64,
+    at: Instant,
+}
+
+impl Log {
+    pub(super) fn new(now: Instant) -> Log {
+        let bits: [u8; 8] = rand::random();
+        Log {
+            epoch: URL_SAFE_NO_PAD.encode(bits).into(),
+            first: 1,
+            messages: VecDeque::new(),
+            bytes: 0,
+            done: 0,
+            touched: now,
+            forgotten_at: now,
+            readers: HashMap::default(),
+            sessions: HashMap::default(),
+            mids: HashMap::default(),
+            counters: HashMap::default(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.touched = now;
+    }
+
+    /// Whether it has not been used for longer than anything in it is kept.
+    pub(super) fn is_over(&self, now: Instant, age: Duration) -> bool {
+        now - self.touched >= age
+    }
+
+    fn head(&self) -> u64 {
+        self.first + self.messages.len() as u64 - 1
+    }
+
+    pub(super) fn marks(&self) -> Marks {
+        Marks { epoch: Arc::clone(&self.epoch), former: None, first: self.first, head: self.head() }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(entry) = self.messages.pop_front() {
+            self.bytes -= entry.message.body.len() + ENTRY_BYTES;
+            self.first += 1;
+        }
+    }
+
+    fn trim(&mut self, seq: u64) {
+        while self.first <= seq && !self.messages.is_empty() {
+            self.drop_first();
+        }
+    }
+
+    /// Lets go of everything that has had its time.
+    pub(super) fn forget(&mut self, now: Instant, settings: &StreamSettings) {
+        while self.messages.front().is_some_and(|entry| now - entry.at >= settings.age) {
+            self.drop_first();
+        }
+        self.readers.retain(|_, reader| reader.till > now);
+        // There may be many senders.
+        if now - self.forgotten_at < FORGET_EVERY {
+            return;
+        }
+        self.forgotten_at = now;
+        self.sessions.retain(|_, kept| kept.till > now);
+        self.mids.retain(|_, mids| now - mids.begun < 2 * MID_MEMORY);
+        self.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
+    }
+
+    pub(super) fn open(&mut self, opening: Opening, now: Instant, settings: &StreamSettings) -> Opened {
+        self.touch(now);
+        let Opening { session, generation, ticket, resume, instance, .. } = opening;
+        let till = now + settings.grace;
+        let goes_on = resume.filter(|(session, shown)| {
+            let kept = self.sessions.get(session);
+            kept.is_some_and(|kept| kept.ticket == *shown || kept.former == Some(*shown))
+        });
+        let resumed = goes_on.is_some();
+        let (session, former) = goes_on.map_or((session, None), |(session, shown)| (session, Some(shown)));
+        let before = self.sessions.get(&session).filter(|_| resumed);
+        let generation = before.map_or(generation, |kept| kept.generation + 1);
+        let before = before.map(|kept| kept.instance.clone());
+        let kept = Kept { ticket, former, generation, instance: instance.clone(), till };
+        self.sessions.insert(Arc::clone(&session), kept);
+        // What nobody has presented is presented to it: the session that would have may never come back.
+        let begin = self.done.max(self.first - 1);
+        let known = self.readers.get(&session).map(|reader| reader.seq);
+        let position = known.or((self.readers.len() < READERS_MAX).then_some(begin));
+        if let Some(seq) = position {
+            self.readers.insert(session, Reader { seq, generation, till, instance });
+        }
+        self.trim_presented();
+        Opened { resumed, generation, before, position, marks: self.marks() }
+    }
+
+    fn trim_presented(&mut self) {
+        if let Some(least) = self.readers.values().map(|reader| reader.seq).min() {
+            self.trim(least);
+        }
+    }
+
+    /// Says whether all of them are known.
+    pub(super) fn renew(&mut self, sessions: &[Arc<str>], till: Instant, now: Instant) -> bool {
+        self.touch(now);
+        let mut known = true;
+        for session in sessions {
+            match self.readers.get_mut(session) {
+                Some(reader) => reader.till = till,
+                None => known = false,
+            }
+            if let Some(kept) = self.sessions.get_mut(session) {
+                kept.till = till;
+            }
+        }
+        known
+    }
+
+    pub(super) fn close(&mut self, session: &str, generation: u64) {
+        if self.sessions.get(session).is_some_and(|kept| kept.generation == generation) {
+            self.sessions.remove(session);
+            self.readers.remove(session);
+        }
+    }
+
+    pub(super) fn instances(&self) -> Vec<InstanceId> {
+        let mut instances: Vec<_> = self.readers.values().map(|reader| reader.instance.clone()).collect();
+        instances.sort_unstable();
+        instances.dedup();
+        instances
+    }
+
+    pub(super) fn append(
+        &mut self,
+        message: Append,
+        is_topic: bool,
+        now: Now,
+        settings: &StreamSettings,
+    ) -> Stored {
+        let Append { from, mid, session, generation, counter, expires_in_ms, return_to, body } = message;
+        let mids = self.mids.entry(from).or_insert_with(|| Mids::new(now.at));
+        if let Some(seq) = mids.find(&mid) {
+            return Stored::Repeat { seq, delivered: seq <= self.done };
+        }
+        if let (Some(counter), Some(known)) = (counter, self.counters.get(&session))
+            && (generation < known.generation || counter != known.last + 1)
+        {
+            return Stored::OutOfOrder;
+        }
+        let bytes = body.len() + ENTRY_BYTES;
+        let is_full = self.messages.len() >= settings.messages || self.bytes + bytes > settings.bytes;
+        if !is_topic && !self.messages.is_empty() && is_full {
+            // What follows it may not overtake it, also where nothing is remembered of the session.
+            if let Some(counter) = counter {
+                let last = Counter { generation, last: counter.saturating_sub(1), at: now.at };
+                self.counters.entry(session).or_insert(last);
+            }
+            return Stored::Saturated;
+        }
+        let seq = self.first + self.messages.len() as u64;
+        mids.remember(mid, seq, now.at);
+        if let Some(last) = counter {
+            self.counters.insert(session, Counter { generation, last, at: now.at });
+        }
+        let expires_at_ms = expires_in_ms.map_or(0, |life| now.unix_ms.saturating_add(life));
+        let message = StoredMessage { seq, at_ms: now.unix_ms, expires_at_ms, body };
+        self.messages.push_back(Entry { at: now.at, message, return_to });
+        self.bytes += bytes;
+        while self.messages.len() > 1
+            && is_topic
+            && (self.messages.len() > settings.messages || self.bytes > settings.bytes)
+        {
+            self.drop_first();
+        }
+        Stored::At(seq)
+    }
+
+    fn after(&self, seq: u64) -> impl Iterator<Item = &Entry> {
+        let skip = usize::try_from((seq + 1).saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.messages.range(skip.min(self.messages.len())..)
+    }
+
+    pub(super) fn read(&self, after: u64, bytes_max: usize) -> Vec<StoredMessage> {
+        let mut bytes = 0;
+        let mut messages = Vec::new();
+        for entry in self.after(after).take(READ_MAX) {
+            bytes += entry.message.body.len() + ENTRY_BYTES;
+            if !messages.is_empty() && bytes > bytes_max {
+                break;
+            }
+            messages.push(entry.message.clone());
+        }
+        messages
+    }
+
+    pub(super) fn acknowledge(&mut self, acks: &[Ack]) -> Vec<Delivered> {
+        let (head, mut told) = (self.head(), Vec::new());
+        for ack in acks {
+            let upto = ack.seq.min(head);
+            let Some(reader) = self.readers.get_mut(&ack.session) else { continue };
+            if ack.epoch != self.epoch || ack.generation != reader.generation || upto <= reader.seq {
+                continue;
+            }
+            reader.seq = upto;
+            for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
+                let expired = ack.expired.contains(&entry.message.seq);
+                told.extend(entry.return_to.clone().map(|to| Delivered { to, expired }));
+            }
+            self.done = self.done.max(upto);
+        }
+        self.trim_presented();
+        told
+    }
+
+    pub(super) fn before(&self, unix_ms: u64) -> u64 {
+        let before = self.messages.partition_point(|entry| entry.message.at_ms < unix_ms);
+        self.first - 1 + before as u64
+    }
+}
+
+impl Mids {
+    fn new(now: Instant) -> Mids {
+        Mids { begun: now, recent: HashMap::default(), earlier: HashMap::default() }
+    }
+
+    fn find(&self, mid: &str) -> Option<u64> {
+        self.recent.get(mid).or_else(|| self.earlier.get(mid)).copied()
+    }
+
+    fn remember(&mut self, mid: Box<str>, seq: u64, now: Instant) {
+        if now - self.begun >= MID_MEMORY || self.recent.len() >= MIDS_MAX {
+            self.earlier = std::mem::take(&mut self.recent);
+            self.begun = now;
+        }
+        self.recent.insert(mid, seq);
+    }
+}

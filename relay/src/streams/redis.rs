@@ -1,0 +1,216 @@
+//! Streams in Redis. Each operation is one script on the keys of one stream, which are of one slot:
+//!
+//! | key | what |
+//! | --- | --- |
+//! | `r1:s:{tenant:address}:m` | epoch, numbers, bytes |
+//! | `…:l` | the log |
+//! | `…:r` | the readers of an agent's stream: position, connection, until when, instance |
+//! | `…:t:SESSION` | a session of the agent: its ticket, connection, instance |
+//! | `…:d:AGENT`, `…:e:AGENT` | the `mid`s of a sender, and those before them |
+//! | `…:c:SESSION` | the counter of a sending session |
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fred::types::{FromValue, Key, Value};
+use futures_util::FutureExt as _;
+
+use crate::auth::Digest;
+use crate::redis::{Commands, Redis, Script};
+use crate::streams::{
+    Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening,
+    READ_MAX, READERS_MAX, Range, ReturnAddress, StreamError, StreamKey, StreamSettings, StreamStore,
+};
+
+mod answer;
+#[cfg(test)]
+mod tests;
+
+macro_rules! script {
+    ($name:literal) => {
+        Script::new(concat!(
+            include_str!("redis/prelude.lua"),
+            include_str!(concat!("redis/", $name, ".lua"))
+        ))
+    };
+}
+
+static OPEN: Script = script!("open");
+static RENEW: Script = script!("renew");
+static CLOSE: Script = script!("close");
+static APPEND: Script = script!("append");
+static READ: Script = script!("read");
+static ACKNOWLEDGE: Script = script!("acknowledge");
+static BEFORE: Script = script!("before");
+
+/// Streams in Redis.
+#[derive(Debug)]
+pub struct RedisStreams {
+    commands: Commands,
+    settings: StreamSettings,
+}
+
+impl RedisStreams {
+    /// The streams on `redis`.
+    pub fn join(redis: &Redis, settings: StreamSettings) -> Arc<RedisStreams> {
+        Arc::new(RedisStreams { commands: redis.commands().clone(), settings })
+    }
+
+    /// Runs a script on a stream and further keys of it. All of it is made before the call ends.
+    fn ask<R: FromValue + Send + 'static>(
+        &self,
+        script: &'static Script,
+        stream: &StreamKey,
+        further: impl IntoIterator<Item = String>,
+        arguments: Vec<Value>,
+    ) -> Answer<R> {
+        let named = |part: &str| Key::from(format!("r1:s:{{{}:{}}}:{part}", stream.tenant, stream.address));
+        let own = ["m", "l", "r"].map(named);
+        let keys: Vec<Key> = own.into_iter().chain(further.into_iter().map(|part| named(&part))).collect();
+        let bytes = arguments.iter().map(|argument| argument.as_bytes().map_or(8, <[u8]>::len)).sum();
+        let commands = self.commands.clone();
+        async move {
+            let question = commands.begin(bytes).map_err(|_| StreamError::Away)?;
+            let answer = script.run_on(&question, keys, arguments).await;
+            answer.map_err(|error| {
+                if answer::was_refused(&error) { StreamError::Away } else { StreamError::Unanswered }
+            })
+        }
+        .boxed()
+    }
+}
+
+fn text(value: impl fmt::Display) -> Value {
+    format!("{value}").into()
+}
+
+fn optional(value: Option<impl fmt::Display>) -> Value {
+    value.map_or_else(|| Value::from(""), text)
+}
+
+fn millis(time: Duration) -> Value {
+    text(time.as_millis())
+}
+
+/// A name of an epoch: 64 random bits, beside a stream they are enough.
+fn fresh_epoch() -> Value {
+    let bits: [u8; 8] = rand::random();
+    URL_SAFE_NO_PAD.encode(bits).into()
+}
+
+fn ticket(hash: &Digest) -> Value {
+    URL_SAFE_NO_PAD.encode(hash).into()
+}
+
+impl StreamStore for RedisStreams {
+    fn open(&self, opening: Opening) -> Answer<Opened> {
+        let Opening { inbox, session, generation, ticket: given, resume, instance } = opening;
+        let (resumed, shown) = match &resume {
+            Some((session, shown)) => (&**session, ticket(shown)),
+            None => ("", "".into()),
+        };
+        let kept = [&*session, if resumed.is_empty() { &*session } else { resumed }];
+        let arguments = vec![
+            fresh_epoch(),
+            millis(self.settings.age),
+            millis(self.settings.grace),
+            text(&session),
+            ticket(&given),
+            text(resumed),
+            shown,
+            text(instance),
+            text(READERS_MAX),
+            text(generation),
+        ];
+        let kept = kept.map(|session| format!("t:{session}"));
+        let opened = self.ask::<Vec<String>>(&OPEN, &inbox, kept, arguments);
+        async move { answer::opened(&opened.await?).ok_or(StreamError::Unanswered) }.boxed()
+    }
+
+    fn renew(&self, inbox: StreamKey, sessions: Vec<Arc<str>>) -> Answer<Option<Marks>> {
+        let mut arguments = vec![millis(self.settings.age), millis(self.settings.grace)];
+        arguments.extend(sessions.iter().map(text));
+        let kept = sessions.iter().map(|session| format!("t:{session}"));
+        let renewed = self.ask::<Vec<String>>(&RENEW, &inbox, kept, arguments);
+        async move { Ok(answer::marks(&renewed.await?)) }.boxed()
+    }
+
+    fn close(&self, inbox: StreamKey, session: Arc<str>, generation: u64) -> Answer<()> {
+        let arguments = vec![text(&session), text(generation)];
+        let closed = self.ask::<u64>(&CLOSE, &inbox, [format!("t:{session}")], arguments);
+        async move { closed.await.map(drop) }.boxed()
+    }
+
+    fn append(&self, stream: StreamKey, messages: Vec<Append>) -> Answer<Appended> {
+        let settings = &self.settings;
+        let mut further = Vec::with_capacity(3 * messages.len());
+        let mut arguments = vec![
+            text(u8::from(stream.as_topic().is_some())),
+            fresh_epoch(),
+            text(settings.messages),
+            text(settings.bytes),
+            millis(settings.age),
+            millis(MID_MEMORY),
+            text(MIDS_MAX),
+            millis(COUNTER_MEMORY),
+        ];
+        let count = messages.len();
+        for message in messages {
+            let (from, session) = (&message.from, &message.session);
+            further.extend([format!("d:{from}"), format!("e:{from}"), format!("c:{session}")]);
+            arguments.extend([
+                text(&message.mid),
+                text(message.generation),
+                optional(message.counter),
+                optional(message.expires_in_ms),
+                optional(message.return_to.as_ref()),
+                Value::Bytes(message.body),
+            ]);
+        }
+        let appended = self.ask::<Vec<String>>(&APPEND, &stream, further, arguments);
+        async move { answer::appended(&appended.await?, count).ok_or(StreamError::Unanswered) }.boxed()
+    }
+
+    fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>> {
+        let arguments = vec![text(after), text(READ_MAX), text(bytes_max)];
+        let read = self.ask::<Vec<Value>>(&READ, &stream, [], arguments);
+        async move {
+            let read = read.await?;
+            if read.is_empty() {
+                return Ok(None);
+            }
+            answer::range(read).ok_or(StreamError::Unanswered).map(Some)
+        }
+        .boxed()
+    }
+
+    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
+        let mut arguments = vec![millis(self.settings.age)];
+        for Ack { session, generation, epoch, seq, expired } in acks {
+            let mut between_commas = ",".to_owned();
+            for seq in expired {
+                // Writing into a string meets no error.
+                let _ = write!(between_commas, "{seq},");
+            }
+            let expired = between_commas.into();
+            arguments.extend([text(session), text(generation), text(epoch), text(seq), expired]);
+        }
+        let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);
+        async move {
+            let delivered = |told: &String| {
+                let (kind, to) = told.split_once(' ')?;
+                Some(Delivered { to: ReturnAddress::parse(to)?, expired: kind == "e" })
+            };
+            Ok(told.await?.iter().filter_map(delivered).collect())
+        }
+        .boxed()
+    }
+
+    fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {
+        self.ask::<u64>(&BEFORE, &topic, [], vec![text(unix_ms)])
+    }
+}

@@ -1,0 +1,87 @@
+-- ARGV: whether it is a topic, an epoch, the most messages, the most bytes, their age, how long a mid is remembered, how
+-- many, how long a counter is, then for each message its mid, generation, counter, life, return address and body.
+-- KEYS: for each message the mids of its sender, those before, and the counter of its session.
+local is_topic, fresh = ARGV[1] == '1', ARGV[2]
+local count_max, bytes_max, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local mid_memory, mids_max, counter_memory = ARGV[6], tonumber(ARGV[7]), ARGV[8]
+
+if not is_topic and redis.call('EXISTS', meta) == 0 then return {} end
+local stream = load(fresh)
+trim_old(stream, age)
+
+-- Two generations of mids, of which the older goes when the younger is full or has had its time.
+local function remember(recent, earlier, mid, seq)
+    local begun = tonumber(redis.call('HGET', recent, '@'))
+    if begun and (now - begun >= tonumber(mid_memory) or redis.call('HLEN', recent) > mids_max) then
+        redis.call('RENAME', recent, earlier)
+        redis.call('PEXPIRE', earlier, mid_memory)
+        begun = nil
+    end
+    redis.call('HSET', recent, mid, text(seq))
+    if not begun then
+        redis.call('HSET', recent, '@', text(now))
+        redis.call('PEXPIRE', recent, 2 * mid_memory)
+    end
+end
+
+local function is_next(key, generation, counter)
+    local held = counter ~= '' and redis.call('GET', key)
+    if not held then return true end
+    local newest, last = string.match(held, '^(%d+) (%d+)$')
+    return tonumber(generation) >= tonumber(newest) and tonumber(counter) == tonumber(last) + 1
+end
+
+local function is_full(bytes)
+    local held = stream.head - stream.first + 1
+    return held > 0 and (held >= count_max or stream.total - stream.base + bytes > bytes_max)
+end
+
+local function make_room()
+    local over = stream.head - count_max
+    if over >= stream.first then trim(stream, over) end
+    while stream.first < stream.head and stream.total - stream.base > bytes_max do trim(stream, stream.first) end
+end
+
+local function store(mids, mids_before, counted, mid, generation, counter, life, return_to, body)
+    local known = redis.call('HGET', mids, mid) or redis.call('HGET', mids_before, mid)
+    if known then return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known end
+    if not is_next(counted, generation, counter) then return 'disorder 0' end
+    local bytes = #body + ENTRY_BYTES
+    if not is_topic and is_full(bytes) then
+        -- What follows it may not overtake it, also where nothing is remembered of the session.
+        if counter ~= '' and redis.call('EXISTS', counted) == 0 then
+            redis.call('SET', counted, generation .. ' ' .. text(counter - 1), 'PX', counter_memory)
+        end
+        return 'full 0'
+    end
+    stream.head, stream.total = stream.head + 1, stream.total + bytes
+    if return_to ~= '' then stream.asked = stream.head end
+    local expires = life == '' and '0' or text(now + life)
+    redis.call('XADD', log, text(stream.head) .. '-0',
+        'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
+    remember(mids, mids_before, mid, stream.head)
+    if counter ~= '' then redis.call('SET', counted, generation .. ' ' .. counter, 'PX', counter_memory) end
+    if is_topic then make_room() end
+    return 'stored ' .. text(stream.head)
+end
+
+local told = {}
+for message = 1, (#ARGV - 8) / 6 do
+    local key, argument = 3 * message, 2 + 6 * message
+    table.insert(told, store(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], ARGV[argument + 1], ARGV[argument + 2],
+        ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6]))
+end
+save(stream)
+-- An inbox lives by its agent alone; what is in it has its time.
+redis.call('PEXPIRE', log, age)
+if is_topic then redis.call('PEXPIRE', meta, age) end
+
+local instances, known = {}, {}
+if not is_topic then
+    for _, reader in pairs((living())) do
+        if not known[reader.instance] then table.insert(instances, reader.instance) end
+        known[reader.instance] = true
+    end
+end
+local epoch, former, last, first, head = marks(stream)
+return { epoch, former, last, first, head, table.concat(instances, ' '), unpack(told) }

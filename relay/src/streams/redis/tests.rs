@@ -1,0 +1,95 @@
+//! Real servers: what Redis forgets is never taken for what it knew, and no key stays for good.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::bus::conformance::eventually;
+use crate::redis::RedisSettings;
+use crate::redis::test_server::TestServer;
+use crate::streams::conformance::{self, SETTINGS};
+use crate::streams::{Stored, StreamStore};
+
+async fn join(server: &TestServer) -> Arc<RedisStreams> {
+    let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+    let redis = Redis::open(&server.url(), RedisSettings::default(), tracker, token).await.unwrap();
+    RedisStreams::join(&redis, SETTINGS)
+}
+
+#[tokio::test]
+async fn redis_conforms_and_keeps_no_key_for_good() {
+    let server = TestServer::start().await;
+    conformance::check(async || join(&server).await as Arc<dyn StreamStore>).await;
+    let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do \
+        if redis.call('PTTL', key) < 0 then n = n + 1 end end return n";
+    assert_eq!(server.say(&format!("EVAL \"{script}\" 0")).await, ":0\r\n", "no key without an expiry");
+}
+
+fn message(mid: &str) -> Append {
+    Append {
+        from: "alice".into(),
+        mid: mid.into(),
+        session: "alice~1".into(),
+        generation: 1,
+        counter: None,
+        expires_in_ms: None,
+        return_to: None,
+        body: "x".into(),
+    }
+}
+
+async fn append(store: &RedisStreams, mid: &str) -> Appended {
+    store.append(StreamKey::topic(&"acme".into(), "a"), vec![message(mid)]).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_has_another_epoch() {
+    let mut server = TestServer::start().await;
+    let store = join(&server).await;
+    let before = append(&store, "1").await.marks.unwrap();
+    assert_eq!(append(&store, "2").await.marks.unwrap().epoch, before.epoch);
+    server.say("FLUSHALL").await;
+    let flushed = append(&store, "1").await;
+    assert_eq!(flushed.stored, [Stored::At(1)]);
+    let flushed = flushed.marks.unwrap();
+    assert_ne!(flushed.epoch, before.epoch);
+    assert_eq!(flushed.translate(&before.epoch, 2), None);
+    server.kill();
+    eventually("its absence is noticed", async || {
+        store.append(StreamKey::topic(&"acme".into(), "a"), vec![message("3")]).await
+            == Err(StreamError::Away)
+    })
+    .await;
+    server.restart().await;
+    eventually("it is back", async || {
+        store.read(StreamKey::topic(&"acme".into(), "a"), 0, 1_000).await == Ok(None)
+    })
+    .await;
+    assert_ne!(append(&store, "1").await.marks.unwrap().epoch, flushed.epoch);
+}
+
+/// What a promoted replica is: it has the keys, and a history of its own.
+#[tokio::test]
+async fn a_redis_of_another_history_goes_on_in_another_epoch() {
+    let (server, replica) = (TestServer::start().await, TestServer::start().await);
+    let (store, promoted) = (join(&server).await, join(&replica).await);
+    append(&store, "1").await;
+    replica.say(&format!("REPLICAOF 127.0.0.1 {}", server.port())).await;
+    let before = append(&store, "2").await.marks.unwrap();
+    let stream = StreamKey::topic(&"acme".into(), "a");
+    eventually("it has followed", async || {
+        matches!(promoted.read(stream.clone(), 0, 1_000).await, Ok(Some(range)) if range.marks == before)
+    })
+    .await;
+    replica.say("REPLICAOF NO ONE").await;
+    // This one the replica never gets: its number will be given again.
+    assert_eq!(append(&store, "3").await.stored, [Stored::At(3)]);
+    let after = append(&promoted, "4").await;
+    assert_eq!(after.stored, [Stored::At(3)]);
+    let after = after.marks.unwrap();
+    assert_ne!(after.epoch, before.epoch);
+    assert_eq!(after.translate(&before.epoch, 3), Some(2), "the third is another message now");
+    assert_eq!(append(&promoted, "1").await.stored, [Stored::Repeat { seq: 1, delivered: false }]);
+}

@@ -1,0 +1,5 @@
+//! Reliable delivery on whole relays.
+
+mod crash;
+mod delivery;
+mod redis_lost;
