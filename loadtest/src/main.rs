@@ -48,9 +48,9 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => {
             for scenario in scenario::ALL {
-                print::line(&format!("{:<14} {}", scenario.name, scenario.about));
+                print::line(&format!("{:<18} {}", scenario.name, scenario.about));
                 if !scenario.arguments.is_empty() {
-                    print::line(&format!("{:<14}   unless said otherwise: {}", "", scenario.arguments));
+                    print::line(&format!("{:<18}   unless said otherwise: {}", "", scenario.arguments));
                 }
             }
         }
