@@ -10,7 +10,7 @@ SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test setup fmt fmt-check lint unit docs scripts generated generated-check clients
+.PHONY: help run test bench setup fmt fmt-check lint unit docs scripts generated generated-check clients
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -19,6 +19,12 @@ run: ## a relay with its console page on this machine; no other server needed
 	cargo run --quiet --package agent-relay -- serve --dev
 
 test: setup fmt-check scripts lint docs generated-check unit clients ## everything that CI runs
+
+bench: ## the relay beside bare servers, in turn: prints the table and writes loadtest/RESULTS.md; about eight minutes
+	@tests/setup/rust.sh
+	@tests/setup/redis.sh
+	cargo build --release --quiet --package agent-relay --package relay-loadtest
+	target/release/relay-loadtest bench --markdown loadtest/RESULTS.md
 
 setup: ## what the tests need: tools found on the machine, else in .tools
 	@tests/setup/rust.sh

@@ -15,7 +15,7 @@ impl Cli {
         let mut line: Vec<OsString> = given.into_iter().map(Into::into).collect();
         let own = match Cli::try_parse_from(&line)?.command {
             Command::Run(args) => Scenario::named(&args.scenario).map_or("", |scenario| scenario.arguments),
-            Command::List | Command::Floor(_) => "",
+            _ => "",
         };
         let behind_run = line.iter().position(|word| word == RUN).map_or(line.len(), |at| at + 1);
         line.splice(behind_run..behind_run, words(own));

@@ -47,7 +47,13 @@ impl Bench {
     pub fn cpu(&self) -> anyhow::Result<Cpu> {
         let relay = if self.relays.is_empty() { None } else { Some(process::cpu_seconds(&self.relays)?) };
         let redis = self.redis.map(Process::cpu_seconds).transpose()?;
-        Ok(Cpu { relay, redis, generator: Process::own().cpu_seconds()?, idle: process::idle_seconds()? })
+        Ok(Cpu { relay, redis, ..Cpu::of_generator()? })
+    }
+
+    /// Resident bytes of the relays without disturbing them, where they are known.
+    pub fn rss_bytes_about(&self) -> Option<u64> {
+        let each = self.relays.iter().map(|relay| relay.rss_bytes_about().ok());
+        each.sum::<Option<u64>>().filter(|_| !self.relays.is_empty())
     }
 
     /// Resident bytes of the relays, where they are known.

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::capacity::PlanArgs;
 use crate::floor::{FloorSpec, Upgrade};
 use crate::limit::Limit;
+use crate::matrix::MatrixArgs;
 use crate::plan::Plan;
+use crate::results::BenchArgs;
 
 /// Loads agent-relay with simulated agents and checks that it keeps its promises.
 ///
@@ -30,6 +33,12 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List the scenarios
     List,
+    /// Run pairs for every number of agents and every concurrency, and print the table
+    Matrix(MatrixArgs),
+    /// Compare the relay with bare servers, case by case, and print the table
+    Bench(BenchArgs),
+    /// Work out what a load takes: instances, processors, memory, Redis, money
+    Plan(PlanArgs),
     /// Serve the floor: a bare WebSocket server that echoes, to compare with
     Floor(FloorArgs),
 }
@@ -59,6 +68,9 @@ pub struct RunArgs {
     /// Write the report there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report there as one HTML page with plots, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The run that `--against` describes.
     #[arg(skip)]
     pub baseline: Option<Box<RunArgs>>,

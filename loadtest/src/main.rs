@@ -4,10 +4,13 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use relay_loadtest::capacity::plan;
 use relay_loadtest::cli::{Cli, Command};
 use relay_loadtest::floor::process::LISTENING;
 use relay_loadtest::floor::serve::serve;
+use relay_loadtest::matrix::matrix;
 use relay_loadtest::process::raise_descriptor_limit;
+use relay_loadtest::results::bench;
 use relay_loadtest::scenario;
 use relay_loadtest::{print, run};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,15 +58,28 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
             raise_descriptor_limit();
             serve(args.port, args.spec(), |port| print::line(&format!("{LISTENING}{port}"))).await?;
         }
+        Command::Matrix(args) => {
+            let (table, good) = matrix(&args).await?;
+            print::line(&table);
+            return Ok(verdict(good));
+        }
+        Command::Bench(args) => {
+            let (document, kept) = bench(&args).await?;
+            print::line(&document);
+            return Ok(verdict(kept));
+        }
+        Command::Plan(args) => print::line(&plan(&args).await?),
         Command::Run(args) => {
             let report = run::run(*args).await?;
             print::line(&report.summary());
-            if !report.is_kept() {
-                return Ok(ExitCode::from(BROKEN));
-            }
+            return Ok(verdict(report.is_kept()));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn verdict(kept: bool) -> ExitCode {
+    if kept { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
 }
 
 /// A signal drops the work, and with it every process that it started.

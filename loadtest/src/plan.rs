@@ -97,6 +97,9 @@ pub struct Plan {
     /// The same of 99 of 100 messages [default: none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p99: Option<f64>,
+    /// Bytes that the kernel may hold for each agent before it is read [default: the system's, some megabytes]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(4_096..=16_777_216))]
+    pub receive_buffer: Option<u32>,
     /// Connections begun per second; without it as fast as they are made
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub connect_rate: Option<u32>,
@@ -167,6 +170,18 @@ impl From<Receipt> for ReceiptMode {
             Receipt::Failure => ReceiptMode::Failure,
             Receipt::All => ReceiptMode::All,
         }
+    }
+}
+
+/// What the command line means when it says nothing.
+impl Default for Plan {
+    fn default() -> Plan {
+        #[derive(clap::Parser)]
+        struct Silence {
+            #[command(flatten)]
+            plan: Plan,
+        }
+        <Silence as clap::Parser>::parse_from(["relay-loadtest"]).plan
     }
 }
 

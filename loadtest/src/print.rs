@@ -10,6 +10,11 @@ pub fn line(text: &str) {
     println!("{text}");
 }
 
+/// How far it is.
+pub fn progress(text: &str) {
+    eprintln!("{text}");
+}
+
 /// What went wrong.
 pub fn error(error: &anyhow::Error) {
     eprintln!("relay-loadtest: {error:#}");

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, Tokens};
-use crate::cli::{CompareArgs, LaunchArgs, RunArgs, RunningArgs};
+use crate::cli::{Cli, Command, CompareArgs, LaunchArgs, RunArgs, RunningArgs};
 use crate::floor::beside::{Turns, take_turns};
 use crate::launch::{Cluster, ClusterOptions, RedisChoice, relay_beside_this_program};
 use crate::plan::Plan;
@@ -24,6 +24,15 @@ const DESCRIPTORS_SPARE: u64 = 64;
 /// How often each has its turn in a comparison, so that one odd run does not decide.
 const PAIRS: u32 = 5;
 
+/// Runs what a line says, as behind `relay-loadtest run`.
+pub async fn run_line(line: &str) -> anyhow::Result<Report> {
+    let words = ["relay-loadtest", "run"].into_iter().chain(line.split_whitespace());
+    match Cli::complete(words)?.command {
+        Command::Run(args) => run(*args).await,
+        _ => bail!("`{line}` runs no scenario"),
+    }
+}
+
 /// Runs a scenario as the arguments say, writes the JSON report if asked, and returns it.
 pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     let Some(scenario) = Scenario::named(&args.scenario) else {
@@ -38,7 +47,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
     }
     let count = turns(&args, scenario);
-    let RunArgs { plan, running, launch, compare, search: searches, json, baseline, .. } = args;
+    let RunArgs { plan, running, launch, compare, search: searches, json, html, baseline, .. } = args;
     let mut bench = if compare.no_relay {
         nowhere(plan)?
     } else {
@@ -64,6 +73,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     };
     if let Some(path) = json {
         fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = html {
+        fs::write(&path, report.html()).with_context(|| path.display().to_string())?;
     }
     // What the two share is stopped once, with the last of them.
     for bench in [beside, Some(bench)].into_iter().flatten() {

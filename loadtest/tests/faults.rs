@@ -237,6 +237,21 @@ async fn a_search_tells_each_rate_and_that_none_met_where_none_did() {
 }
 
 #[tokio::test]
+async fn a_page_shows_what_happened_and_loads_nothing() {
+    let report = run_with(Fault::none(), "direct --rate 200 --duration 2").await;
+    let page = report.html();
+    for title in ["Latency", "Throughput", "Connections"] {
+        assert!(page.contains(&format!("<h2>{title}</h2>")), "{title}");
+    }
+    assert!(page.contains("promises: kept") && page.contains("default-src 'none'"));
+    for outside in ["http://", "https://", "<script", "url(", "@import"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    let connected = report.timeline.iter().map(|moment| moment.connected).max();
+    assert_eq!(connected, Some(4));
+}
+
+#[tokio::test]
 async fn a_connection_that_is_closed_early_is_told_with_its_reason() {
     let report = run_with(Fault::every(100, Wrong::Disconnect), "direct --depth 4").await;
     assert!(report.tally.disconnected["slow_consumer"] > 0, "{:?}", report.tally);

@@ -259,7 +259,12 @@ async fn join(
         open_for: Duration::from_millis(resilience.breaker_open_ms),
         successes: resilience.breaker_successes,
     };
-    let settings = RedisSettings { breaker, slow: Duration::from_millis(resilience.dependency_slow_ms) };
+    let authorities = config.bus.redis_ca_file.as_deref().map(std::fs::read).transpose();
+    let settings = RedisSettings {
+        breaker,
+        slow: Duration::from_millis(resilience.dependency_slow_ms),
+        authorities: authorities.context("RELAY_REDIS_CA_FILE")?,
+    };
     let redis = Redis::open(url.expose_text(), settings, tracker, stop).await.context("RELAY_REDIS_URL")?;
     let (bus, events) = RedisBus::connect(&redis, instance, EVENTS_MAX).await;
     let directory = RedisDirectory::join(&redis, instance).await;

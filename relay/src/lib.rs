@@ -35,3 +35,4 @@ pub mod session;
 pub mod streams;
 pub mod telemetry;
 pub mod tenants;
+pub mod tls;

@@ -11,11 +11,10 @@ mod isolation;
 mod keys;
 mod levels;
 mod limits;
-mod redis_outage;
+mod redis;
 mod reliable;
 mod secrecy;
 mod slow_recipient;
 mod start;
-
 mod trace;
 mod traffic;

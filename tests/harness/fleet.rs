@@ -44,20 +44,35 @@ impl Fleet {
         Fleet::start(instances, Some(Redis::start().await?), environment).await
     }
 
+    /// Relays that a Redis joins which somebody else looks after.
+    pub async fn over(url: String, instances: u32, environment: &[(&str, &str)]) -> anyhow::Result<Fleet> {
+        let cluster = Fleet::cluster(instances, RedisChoice::Url(url), environment).await?;
+        Ok(Fleet { cluster, redis: None })
+    }
+
     async fn start(
         instances: u32,
         redis: Option<Redis>,
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Fleet> {
+        let choice = redis.as_ref().map_or(RedisChoice::None, |redis| RedisChoice::Url(redis.url()));
+        Ok(Fleet { cluster: Fleet::cluster(instances, choice, environment).await?, redis })
+    }
+
+    async fn cluster(
+        instances: u32,
+        redis: RedisChoice,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Cluster> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let options = ClusterOptions {
             binary: program::relay()?,
             instances,
-            redis: redis.as_ref().map_or(RedisChoice::None, |redis| RedisChoice::Url(redis.url())),
+            redis,
             arguments: Vec::new(),
             environment: environment.iter().map(own).collect(),
         };
-        Ok(Fleet { cluster: Cluster::start(options).await?, redis })
+        Cluster::start(options).await
     }
 
     /// Redis.

@@ -14,7 +14,9 @@ pub mod program;
 pub mod raw;
 pub mod redis;
 pub mod reliable;
+pub mod secured;
 pub mod seed;
+pub mod sentinel;
 pub mod talk;
 pub mod turn;
 

@@ -1,21 +1,30 @@
 //! A Redis that can be killed, stopped and started again where it was.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use relay_loadtest::launch::Child;
 use relay_loadtest::launch::ready::{free_port, until_answers};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::program;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A Redis on a loopback port that stays the same over its lives. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Redis {
     child: Option<Child>,
     port: u16,
+    arguments: Vec<String>,
+    /// What it answers to a stranger.
+    greeting: &'static str,
     // Last, so that it outlives what writes into it.
     folder: TempDir,
 }
@@ -23,8 +32,14 @@ pub struct Redis {
 impl Redis {
     /// Starts one.
     pub async fn start() -> anyhow::Result<Redis> {
+        Redis::start_with(&[], "+PONG").await
+    }
+
+    /// Starts one with further arguments, which answers a first `PING` with something that begins with `greeting`.
+    pub async fn start_with(arguments: &[String], greeting: &'static str) -> anyhow::Result<Redis> {
         let folder = TempDir::with_prefix("relay-tests-redis-")?;
-        let mut redis = Redis { child: None, port: free_port().await?, folder };
+        let port = free_port().await?;
+        let mut redis = Redis { child: None, port, arguments: arguments.to_vec(), greeting, folder };
         redis.begin().await?;
         Ok(redis)
     }
@@ -33,10 +48,10 @@ impl Redis {
     pub async fn begin(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(program::tool("redis-server")?);
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
-        command.arg(self.port.to_string()).arg("--dir").arg(self.folder.path());
+        command.arg(self.port.to_string()).arg("--dir").arg(self.folder.path()).args(&self.arguments);
         let mut child = Child::spawn("redis", command, self.folder.path())?;
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-        until_answers(&mut child, address, "PING\r\n", "+PONG").await.context("redis-server")?;
+        until_answers(&mut child, address, "PING\r\n", self.greeting).await.context("redis-server")?;
         self.child = Some(child);
         Ok(())
     }
@@ -55,6 +70,20 @@ impl Redis {
     /// Lets it go on.
     pub fn thaw(&self) -> anyhow::Result<()> {
         self.child.as_ref().context("Redis is not running")?.signal(Signal::CONT)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it answers to a command that is written as one line.
+    pub async fn say(&self, command: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
+        let mut said = String::new();
+        tokio::time::timeout(ANSWER, stream.read_to_string(&mut said)).await??;
+        Ok(said)
     }
 
     /// Where it is.

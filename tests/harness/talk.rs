@@ -8,7 +8,7 @@ use relay_loadtest::agent::{Ended, Outbox};
 use relay_loadtest::bench::{Bench, Tokens};
 use relay_loadtest::checker::{Books, Tally, judge};
 use relay_loadtest::clock::{SECOND_NS, nanoseconds};
-use relay_loadtest::plan::{EncodingChoice, Placement, Plan, Receipt, Stall};
+use relay_loadtest::plan::{EncodingChoice, Plan, Receipt};
 use relay_loadtest::stamp::Destination;
 use relay_loadtest::trial::correspondent::Correspondent;
 use relay_loadtest::trial::crew::{Crew, Member};
@@ -143,33 +143,11 @@ impl Conversation {
 fn plan(agents: u32) -> Plan {
     Plan {
         agents,
-        rate: None,
-        depth: None,
-        duration: 0.0,
-        warm_up: 0.0,
-        grace: 0.0,
         payload: PAYLOAD_BYTES,
         encoding: EncodingChoice::Mixed,
         receipt: Receipt::All,
         batch: BATCH,
-        tenants: 1,
-        placement: Placement::Cross,
-        publishers: 1,
-        stalled: 0,
-        stall: Stall::Never,
-        churn: 0,
-        deadline: 5_000,
-        writes: None,
-        tokens: 1,
-        take: 1,
-        noisy: 2,
-        noise: 0,
-        overload: 1.0,
-        target_p95: None,
-        target_p99: None,
-        after_message: None,
-        connect_rate: None,
-        source_addresses: None,
+        ..Plan::default()
     }
 }
 

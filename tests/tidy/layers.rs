@@ -78,12 +78,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bus", &["config", "redis", "telemetry"]),
     ("limits", &["config", "quota", "telemetry"]),
     ("quota", &["config", "redis", "telemetry"]),
-    ("redis", &["config", "resilience", "telemetry"]),
-    ("auth", &["config", "resilience", "telemetry"]),
+    ("redis", &["config", "resilience", "telemetry", "tls"]),
+    ("auth", &["config", "resilience", "telemetry", "tls"]),
     ("outbound", &["config", "telemetry"]),
     ("lifecycle", &["config", "telemetry"]),
     ("resilience", &["config", "telemetry"]),
     ("telemetry", &["config"]),
+    ("tls", &[]),
     ("config", &[]),
 ];
 

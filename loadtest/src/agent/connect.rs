@@ -28,11 +28,13 @@ pub struct ConnectOptions {
     pub batch: usize,
     /// The address it connects from.
     pub source: Option<IpAddr>,
+    /// What the kernel may hold for it.
+    pub receive_buffer: Option<u32>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        ConnectOptions { encoding: Encoding::Json, batch: 1, source: None }
+        ConnectOptions { encoding: Encoding::Json, batch: 1, source: None, receive_buffer: None }
     }
 }
 
@@ -76,7 +78,7 @@ async fn connect(
         .with_sub_protocol(subprotocol)
         .into_client_request()
         .map_err(ConnectError::Upgrade)?;
-    let (socket, response) = Socket::open(address, options.source, request).await?;
+    let (socket, response) = Socket::open(address, options.source, options.receive_buffer, request).await?;
     if chosen(&response) != Some(subprotocol) {
         return Err(ConnectError::Subprotocol(subprotocol));
     }

@@ -36,13 +36,14 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connects to `address`, from `source` if one is given, and upgrades.
+    /// Connects to `address`, from `source` if one is given, with a receive buffer of that size, and upgrades.
     pub async fn open(
         address: SocketAddr,
         source: Option<IpAddr>,
+        receive_buffer: Option<u32>,
         request: Request,
     ) -> Result<(Socket, Response), ConnectError> {
-        let tcp = connect(address, source).await.map_err(ConnectError::Tcp)?;
+        let tcp = connect(address, source, receive_buffer).await.map_err(ConnectError::Tcp)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -107,8 +108,15 @@ impl Socket {
 }
 
 /// Many sources get past the ephemeral ports of one; `SO_REUSEADDR` past those still in `TIME_WAIT`.
-async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
+async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    receive_buffer: Option<u32>,
+) -> std::io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     if let Some(source) = source {
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::new(source, 0))?;

@@ -10,6 +10,7 @@ use crate::report::progress::Progress;
 use crate::scenario::{FloorKind, Scenario};
 use crate::trial::Trial;
 use crate::trial::performance::Performance;
+use crate::trial::timeline::Timeline;
 
 /// What a floor showed in all its turns.
 #[derive(Debug)]
@@ -88,5 +89,10 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
 pub(crate) async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Result<Performance> {
     let trial = Trial::new(bench)?;
     let _progress = Progress::show(scenario.name, &trial.live);
-    (scenario.run)(&trial).await
+    let mut timeline = Timeline::new(bench, &trial.live)?;
+    let performance = tokio::select! {
+        performance = (scenario.run)(&trial) => performance?,
+        never = timeline.follow() => match never {},
+    };
+    Ok(Performance { timeline: timeline.into_moments(), ..performance })
 }

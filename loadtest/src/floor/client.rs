@@ -91,7 +91,7 @@ async fn connect(trial: &Trial<'_>, floor: &FloorProcess) -> Result<Vec<Socket>,
     let one = |number| async move {
         let request = floor.target.uri.clone().into_client_request().map_err(ConnectError::Upgrade)?;
         let source = trial.connect_options(number).source;
-        Socket::open(floor.target.address, source, request).await.map(|(socket, _)| socket)
+        Socket::open(floor.target.address, source, None, request).await.map(|(socket, _)| socket)
     };
     stream::iter((0..trial.plan().agents).map(one)).buffered(CONNECTING_MAX).try_collect().await
 }

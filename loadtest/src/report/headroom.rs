@@ -8,8 +8,8 @@ use crate::trial::performance::Performance;
 
 /// The generator's own share of a latency from which on the latency is mostly its own.
 const LAG_SHARE_MAX: f64 = 0.5;
-/// Below this it is the grain of timers.
-const LAG_MS_MIN: f64 = 1.0;
+/// Below this it is the grain of timers, and no rate is limited by it.
+const LAG_MS_MIN: f64 = 5.0;
 /// Share of the machine's processors that is left when nothing is left: ticks are coarse.
 const IDLE_SHARE_MIN: f64 = 0.05;
 

@@ -3,6 +3,7 @@
 pub mod against;
 pub mod figures;
 pub mod headroom;
+pub mod html;
 pub mod progress;
 pub mod summary;
 
@@ -22,6 +23,7 @@ use crate::scenario::Scenario;
 use crate::search::Found;
 use crate::trial::live::empty;
 use crate::trial::performance::Performance;
+use crate::trial::timeline::Moment;
 
 /// The report of a run. Of several turns, messages and seconds are summed, latencies put together, rates the median.
 #[derive(Debug, Serialize)]
@@ -84,6 +86,8 @@ pub struct Report {
     /// The same beside a baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<AgainstReport>,
+    /// The last turn, moment by moment.
+    pub timeline: Vec<Moment>,
     /// What the scenario says besides; of several turns, each.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
@@ -151,6 +155,7 @@ impl Report {
             search: None,
             floor: floors.iter().map(floor).collect(),
             against,
+            timeline: turns.last().map(|turn| turn.timeline.clone()).unwrap_or_default(),
             extra: extra(turns),
         })
     }

@@ -73,7 +73,8 @@ impl Report {
         format!("{}\n{text}", self.title())
     }
 
-    fn title(&self) -> String {
+    /// What was run, in a line.
+    pub(super) fn title(&self) -> String {
         let rate = self.rate.map_or(String::new(), |rate| format!(", {rate}/s"));
         let depth = self.depth.map_or(String::new(), |depth| format!(", depth {depth}"));
         let relays = match (self.turns, self.instances) {
@@ -95,7 +96,8 @@ impl Report {
         [Some(generator), relay, redis, messages].into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 
-    fn promises(&self) -> String {
+    /// Whether promises were kept, and which were not.
+    pub(crate) fn promises(&self) -> String {
         if self.broken.is_empty() {
             return "kept".to_owned();
         }

@@ -57,6 +57,7 @@ pub async fn conduct<G>(
         rss_bytes_per_connection_at_end,
         broken: BTreeMap::new(),
         extra: BTreeMap::new(),
+        timeline: Vec::new(),
     })
 }
 

@@ -8,6 +8,7 @@ pub mod live;
 pub mod pace;
 pub mod performance;
 pub mod stage;
+pub mod timeline;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -85,6 +86,7 @@ impl<'b> Trial<'b> {
             encoding: plan.encoding.of(number),
             batch: plan.batch as usize,
             source: plan.source_addresses.map(source),
+            receive_buffer: plan.receive_buffer,
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::checker::Tally;
+use crate::process::{self, Process};
 use crate::trial::crew::Connecting;
+use crate::trial::timeline::Moment;
 
 /// What one trial showed.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Performance {
     pub broken: BTreeMap<&'static str, u64>,
     /// What a scenario says besides.
     pub extra: BTreeMap<String, serde_json::Value>,
+    /// How it went, filled in by who ran it.
+    pub timeline: Vec<Moment>,
 }
 
 /// CPU seconds of the processes concerned.
@@ -48,6 +52,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
+    /// What the generator and nobody have used so far, the others being unknown.
+    pub fn of_generator() -> anyhow::Result<Cpu> {
+        let generator = Process::own().cpu_seconds()?;
+        Ok(Cpu { relay: None, redis: None, generator, idle: process::idle_seconds()? })
+    }
+
     /// What was used since `before`.
     #[must_use]
     pub fn since(self, before: Cpu) -> Cpu {

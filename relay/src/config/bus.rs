@@ -1,17 +1,26 @@
 //! How instances reach each other.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::config::ConfigError;
 use crate::config::secret::Secret;
 
+const SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis-sentinel://", "rediss-sentinel://"];
+
 /// Settings of the bus and the directory.
 #[derive(Debug, Clone, Args)]
 pub struct BusConfig {
-    /// Redis 6.2 or later that joins instances: `redis://[user:password@]host:port[/database]`. Without it everything
-    /// stays in this one process. TLS, Sentinel and Cluster are not offered yet and refused.
+    /// Redis 6.2 or later that joins instances: `redis://[user:password@]host:port[/database]`, or through its Sentinels
+    /// `redis-sentinel://[user:password@]host:port?node=host:port&sentinelServiceName=NAME`, which may hold
+    /// `sentinelUsername` and `sentinelPassword`; `rediss` for TLS. Without it everything stays in this one process.
+    /// Cluster is not offered yet and refused.
     #[arg(long, env = "RELAY_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Secret>,
+    /// PEM file with certificates that those of Redis and its Sentinels may lead to, besides the public ones.
+    #[arg(long, env = "RELAY_REDIS_CA_FILE", value_name = "FILE")]
+    pub redis_ca_file: Option<PathBuf>,
     /// How long the outcome of a send to another instance is waited for before it is `unknown`, in milliseconds.
     #[arg(long, env = "RELAY_OUTCOME_TIMEOUT_MS", default_value_t = 5_000, value_name = "MS")]
     pub outcome_timeout_ms: u64,
@@ -24,9 +33,10 @@ pub struct BusConfig {
 impl BusConfig {
     pub(super) fn validate(&self, problems: &mut Vec<ConfigError>) {
         if let Some(url) = &self.redis_url
-            && !url.expose_text().starts_with("redis://")
+            && !SCHEMES.iter().any(|scheme| url.expose_text().starts_with(scheme))
         {
-            problems.push(ConfigError::new("RELAY_REDIS_URL", "must begin with redis://"));
+            let problem = "must begin with redis://, rediss://, redis-sentinel:// or rediss-sentinel://";
+            problems.push(ConfigError::new("RELAY_REDIS_URL", problem));
         }
         if !(500..=60_000).contains(&self.outcome_timeout_ms) {
             problems.push(ConfigError::new("RELAY_OUTCOME_TIMEOUT_MS", "must be 500 to 60000"));

@@ -48,7 +48,7 @@ pub(crate) struct Link {
 impl Link {
     /// The link of a client whose commands wait for a connection, so that a question asked while it reconnects is
     /// answered on the next one.
-    pub(crate) fn new(client: WithOptions<Client>, settings: RedisSettings) -> Link {
+    pub(crate) fn new(client: WithOptions<Client>, settings: &RedisSettings) -> Link {
         let (reachable, connects, answers, silences, is_slow) = Default::default();
         let (up, slow) = (watch::Sender::new(0), settings.slow);
         let (publishing, storing) = (Breaker::new(settings.breaker), Breaker::new(settings.breaker));

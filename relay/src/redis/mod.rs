@@ -30,6 +30,7 @@ pub(crate) use options::COMMAND_TIMEOUT;
 use options::Purpose;
 
 use crate::resilience::{BreakerSettings, Health};
+use crate::tls::NotCertificates;
 
 /// How long [`Redis::open`] waits for a first answer before it goes on without.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
@@ -38,17 +39,23 @@ const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What an operator chose.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// When nothing more is asked.
     pub breaker: BreakerSettings,
     /// An answer that takes longer is slow.
     pub slow: Duration,
+    /// Certificates, in PEM, that those of Redis may lead to besides the public ones.
+    pub authorities: Option<Vec<u8>>,
 }
 
 impl Default for RedisSettings {
     fn default() -> RedisSettings {
-        RedisSettings { breaker: BreakerSettings::default(), slow: Duration::from_millis(250) }
+        RedisSettings {
+            breaker: BreakerSettings::default(),
+            slow: Duration::from_millis(250),
+            authorities: None,
+        }
     }
 }
 
@@ -70,9 +77,9 @@ impl Redis {
         tracker: TaskTracker,
         token: CancellationToken,
     ) -> Result<Redis, RedisError> {
-        let server = options::server(url)?;
+        let server = options::server(url, settings.authorities.as_deref())?;
         let client = options::client(&server, Purpose::Commands);
-        let link = Arc::new(Link::new(client.with_options(&options::at_most_once()), settings));
+        let link = Arc::new(Link::new(client.with_options(&options::at_most_once()), &settings));
         let commands = Commands::new(client.with_options(&options::at_most_once_at_once()), link.clone());
         let watch = link.clone().watch(token.clone());
         tracker.spawn(watch);
@@ -142,14 +149,21 @@ impl Redis {
     }
 }
 
+/// What a URL looks like.
+const REDIS_URL_FORMS: &str = "redis[s]://[user:password@]host[:port][/database] or \
+     redis[s]-sentinel://[user:password@]host[:port]?sentinelServiceName=NAME[&node=host:port…]";
+
 /// Why a Redis cannot be worked with. None of these shows the URL, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RedisError {
     /// It is no URL of a Redis.
-    #[error("not a URL of the form redis://[user:password@]host[:port][/database]")]
+    #[error("not a URL of the form {REDIS_URL_FORMS}")]
     Url,
     /// Another scheme.
-    #[error("only redis:// is supported")]
+    #[error("the scheme must be redis, rediss, redis-sentinel or rediss-sentinel")]
     Scheme,
+    /// The authorities.
+    #[error(transparent)]
+    Certificates(#[from] NotCertificates),
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::types::RespVersion;
-use fred::types::config::{Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig};
+use fred::types::config::{
+    Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig, TlsConfig, TlsConnector,
+};
 use socket2_of_fred::TcpKeepalive;
 
 use crate::redis::RedisError;
+use crate::tls;
 
 /// How long a command may take. By default fred waits for ever: eight seconds of a stopped Redis were eight seconds
 /// without an answer or an error.
@@ -42,13 +45,19 @@ pub(crate) enum Purpose {
     Subscriber,
 }
 
-/// The server that `url` names. Only what this build can keep is accepted: without its TLS feature fred connects to
-/// `rediss://` in plain text.
-pub(crate) fn server(url: &str) -> Result<Config, RedisError> {
-    if !url.starts_with("redis://") {
-        return Err(RedisError::Scheme);
+/// The server that `url` names; where that asks for TLS, its certificate may lead to one of `authorities`, in PEM.
+pub(crate) fn server(url: &str, authorities: Option<&[u8]>) -> Result<Config, RedisError> {
+    let (scheme, _) = url.split_once("://").ok_or(RedisError::Scheme)?;
+    let config = match scheme {
+        "redis" | "rediss" => Config::from_url_centralized(url),
+        "redis-sentinel" | "rediss-sentinel" => Config::from_url_sentinel(url),
+        _ => return Err(RedisError::Scheme),
+    };
+    let mut config = config.map_err(|_| RedisError::Url)?;
+    if scheme.starts_with("rediss") {
+        // By default fred asks the machine for its roots.
+        config.tls = Some(TlsConfig::from(TlsConnector::from(tls::client(authorities)?)));
     }
-    let mut config = Config::from_url_centralized(url).map_err(|_| RedisError::Url)?;
     // By default the first failed attempt to connect is the last.
     config.fail_fast = false;
     // By default RESP2, in which a subscribed connection cannot be asked what it is subscribed to.
@@ -56,7 +65,7 @@ pub(crate) fn server(url: &str) -> Result<Config, RedisError> {
     Ok(config)
 }
 
-/// A client of that server that is not connected yet. For Sentinel and Cluster only `server` differs.
+/// A client of that server that is not connected yet.
 pub(crate) fn client(server: &Config, purpose: Purpose) -> Client {
     let performance = PerformanceConfig {
         default_command_timeout: COMMAND_TIMEOUT,
@@ -117,15 +126,28 @@ fn reconnecting() -> ReconnectPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::NotCertificates;
 
     #[test]
     fn only_a_server_that_can_be_kept_is_accepted() {
-        assert!(server("redis://127.0.0.1:6379/0").is_ok());
-        assert!(server("redis://user:secret@redis.internal").is_ok());
-        for url in ["rediss://redis.internal", "redis-cluster://a:1", "redis-sentinel://a:1", "http://a", ""]
-        {
-            assert_eq!(server(url).err(), Some(RedisError::Scheme), "{url}");
+        for url in [
+            "redis://127.0.0.1:6379/0",
+            "redis://user:secret@redis.internal",
+            "rediss://user:secret@redis.internal",
+            "redis-sentinel://a:1?node=b:2&sentinelServiceName=relay&sentinelPassword=secret",
+            "rediss-sentinel://a:1?sentinelServiceName=relay",
+        ] {
+            let server = server(url, None).unwrap();
+            assert_eq!(server.tls.is_some(), url.starts_with("rediss"), "{url}");
+            assert_eq!(server.server.is_sentinel(), url.contains("-sentinel"), "{url}");
         }
-        assert_eq!(server("redis://").err(), Some(RedisError::Url));
+        for url in ["redis-cluster://a:1", "http://a", ""] {
+            assert_eq!(server(url, None).err(), Some(RedisError::Scheme), "{url}");
+        }
+        for url in ["redis://", "redis-sentinel://a:1"] {
+            assert_eq!(server(url, None).err(), Some(RedisError::Url), "{url}");
+        }
+        let none = server("rediss://redis.internal", Some(b"nothing")).err();
+        assert_eq!(none, Some(RedisError::Certificates(NotCertificates)));
     }
 }

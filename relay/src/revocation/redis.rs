@@ -74,6 +74,8 @@ impl RedisRevocations {
         // Both listen before the client connects, so that nothing it says is missed.
         let (messages, connects) = (subscriber.message_rx(), subscriber.reconnect_rx());
         let listening = listen(subscriber.clone(), messages, connects, Arc::clone(&news));
+        // Boxed, as connecting over TLS makes it large.
+        let listening = Box::pin(listening);
         redis.tracker().spawn(async move { _ = token.run_until_cancelled(listening).await });
         redis.keep(Client::clone(&subscriber));
         Arc::new(RedisRevocations { commands, life_ms: (life + MARGIN).as_millis().to_string(), news })

@@ -91,6 +91,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
                 ("exits".to_owned(), serde_json::to_value(&exits)?),
                 ("reconnect".to_owned(), serde_json::to_value(farewells.spread())?),
             ]),
+            timeline: Vec::new(),
         })
     })
 }

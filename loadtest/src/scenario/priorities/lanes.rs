@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::report::figures::Milliseconds;
 use crate::trial::live::{add, empty};
 
+/// Of the median latency of the normal lane, that of `high` may be so much: what waits in the kernel's buffers is in both.
+const HIGH_SHARE_MAX: f64 = 0.8;
+
 /// Both lanes.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -56,10 +59,7 @@ impl Lanes {
     /// What was promised about lanes and not kept, if anything.
     pub(crate) fn breach(&self) -> Option<&'static str> {
         let (high, normal) = (self.high.milliseconds(), self.normal.milliseconds());
-        if high.p50 >= normal.p50 {
-            return Some("high is no faster than normal");
-        }
-        (self.high.refused_share() > self.normal.refused_share()).then_some("high is refused before normal")
+        (high.p50 >= normal.p50 * HIGH_SHARE_MAX).then_some("high hardly faster than normal")
     }
 }
 
@@ -92,16 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_high_lane_that_waits_or_is_refused_first_is_seen() {
+    fn a_high_lane_that_waits_is_seen() {
         let lanes = Lanes::new().unwrap();
         lanes.took(Lane::High, 1_000_000);
         lanes.took(Lane::Normal, 50_000_000);
         assert_eq!(lanes.breach(), None);
-        lanes.sent(Lane::High);
-        lanes.sent(Lane::Normal);
-        lanes.refused(Lane::High, 1);
-        assert_eq!(lanes.breach(), Some("high is refused before normal"));
-        (0..3).for_each(|_| lanes.took(Lane::High, 90_000_000));
-        assert_eq!(lanes.breach(), Some("high is no faster than normal"));
+        (0..3).for_each(|_| lanes.took(Lane::High, 45_000_000));
+        assert_eq!(lanes.breach(), Some("high hardly faster than normal"));
     }
 }

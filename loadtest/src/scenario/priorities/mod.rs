@@ -2,7 +2,7 @@
 //!
 //! A few recipients take `--take` messages a second each; the others send one and a half times as much to them, so that their
 //! queues in the relay fill. One sender in ten sends in the lane `high`. Its messages have to arrive before those of the normal
-//! lane that wait, and what is refused has to be of the normal lane first.
+//! lane that wait in the relay. The sockets' own buffers, which know no lanes, are kept small on this side.
 
 mod lanes;
 mod party;
@@ -27,7 +27,7 @@ use crate::trial::{Place, Trial, addresses};
 pub const SCENARIO: Scenario = Scenario {
     name: "priorities",
     about: "four recipients get more than they --take; compares the lane `high` with the normal one",
-    arguments: "--agents=100 --payload=1024 --receipt=all --duration=6 --warm-up=3",
+    arguments: "--agents=100 --payload=1024 --receipt=all --duration=6 --warm-up=3 --receive-buffer=16384",
     environment: &[],
     floor: None,
     run,

@@ -23,7 +23,7 @@ use crate::scenario::reconnect_storm::returning::{Book, Returner, come_back};
 use crate::target::Target;
 use crate::trial::crew::Connecting;
 use crate::trial::live::empty;
-use crate::trial::performance::Performance;
+use crate::trial::performance::{Cpu, Performance};
 use crate::trial::{Place, Trial};
 
 /// See the page.
@@ -70,8 +70,9 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
         }
         drop(present);
         let took_ns = clock::now_ns() - begun_ns;
-        // One that was killed says no more what it has used.
-        let cpu = if killed.is_some() { before.since(before) } else { trial.bench.cpu()?.since(before) };
+        // A relay that was killed says no more what it has used.
+        let cpu = if killed.is_some() { Cpu::of_generator()? } else { trial.bench.cpu()? };
+        let cpu = cpu.since(before);
         let book = book.lock();
         Ok(Performance {
             tally: Tally::default(),
@@ -85,6 +86,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
             rss_bytes_per_connection_at_end: None,
             broken: book.broken(count),
             extra: [("storm".to_owned(), book.figures(count, killed.is_some()))].into(),
+            timeline: Vec::new(),
         })
     })
 }

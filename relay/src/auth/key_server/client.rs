@@ -12,14 +12,13 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
 use crate::auth::key_server::freshness::fresh_for;
 use crate::auth::keyset::{JWKS_BYTES_MAX, JwksError, KeySet};
 use crate::config::key_servers::key_server_url;
+use crate::tls;
+use crate::tls::NotCertificates;
 
 /// From the first packet to the last byte: a key server answers in tenths of a second, from another continent in one.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,8 +68,8 @@ pub enum KeyServerError {
     #[error("not an https:// URL (http:// only to a loopback address), without user and fragment")]
     Url,
     /// The certificates that were given cannot be read.
-    #[error("not a PEM file with certificates")]
-    Certificates,
+    #[error(transparent)]
+    Certificates(#[from] NotCertificates),
 }
 
 impl KeyClient {
@@ -87,7 +86,7 @@ impl KeyClient {
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(authorities)?)
+            .with_tls_config(tls::client(authorities)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -128,39 +127,9 @@ impl KeyClient {
     }
 }
 
-fn tls(authorities: Option<&[u8]>) -> Result<ClientConfig, KeyServerError> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = authorities {
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| KeyServerError::Certificates)?;
-            roots.add(certificate).map_err(|_| KeyServerError::Certificates)?;
-        }
-        if roots.len() == before {
-            return Err(KeyServerError::Certificates);
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into());
-    let builder = builder.with_safe_default_protocol_versions().map_err(|_| KeyServerError::Certificates)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
 impl fmt::Debug for KeyClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The path may hold what identifies an account.
         f.debug_struct("KeyClient").field("host", &self.url.host()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn authorities_must_be_certificates() {
-        for bad in [&b""[..], b"x", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            assert_eq!(tls(Some(bad)).err(), Some(KeyServerError::Certificates));
-        }
-        assert!(tls(None).is_ok());
     }
 }

@@ -1,0 +1,164 @@
+//! What is compared with what, and which bound issue and requirements set.
+
+use crate::limit;
+use crate::report::Report;
+use crate::report::figures::FloorReport;
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// What it is, for people.
+    pub(crate) name: &'static str,
+    /// As behind `run`.
+    pub(crate) arguments: &'static str,
+    /// Memory is that of fresh processes, and a storm that of one moment: they have one turn.
+    pub(crate) once: bool,
+    /// What is looked at.
+    pub(crate) figure: Figure,
+}
+
+/// The figure that a case is about, and its bound.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Figure {
+    /// Messages of the relay by those of the floor, for each CPU second, at least.
+    CpuRatio(Option<f64>),
+    /// Deliveries for each CPU second of the relays.
+    PerCpuSecond,
+    /// Microseconds of CPU time for each arrival by those of the baseline: the inverse is what is gained.
+    Gain,
+    /// KiB resident for each connection, at most; at the end, after a message, at most.
+    Memory(f64, f64),
+    /// Milliseconds until all are back, at most.
+    Storm(f64),
+}
+
+/// The floor that bounds are about: axum's WebSocket as it comes.
+const BOUND_FLOOR: &str = "axum";
+
+macro_rules! unlimited {
+    ($text:literal) => {
+        concat!(
+            $text,
+            " --relay-env=RELAY_RATE_MESSAGES=1000000 --relay-env=RELAY_RATE_BURST=1000000",
+            " --relay-env=RELAY_RATE_BYTES=1000000000"
+        )
+    };
+}
+
+/// All of them, the bounds those of issue 5 and of row AD4.
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "direct, 1 in flight, failures told",
+        arguments: unlimited!("direct --agents=100 --depth=1 --floor=axum --floor=raw,4096"),
+        once: false,
+        figure: Figure::CpuRatio(Some(0.8)),
+    },
+    Case {
+        name: "direct, 16 in flight, failures told",
+        arguments: unlimited!("direct --agents=100 --depth=16 --floor=axum --floor=raw,4096"),
+        once: false,
+        figure: Figure::CpuRatio(Some(0.8)),
+    },
+    Case {
+        name: "direct, 1 in flight, all outcomes told",
+        arguments: unlimited!("direct --agents=100 --depth=1 --receipt=all --floor=axum --floor=raw,4096"),
+        once: false,
+        figure: Figure::CpuRatio(Some(0.45)),
+    },
+    Case {
+        name: "direct, 16 in flight, all outcomes told",
+        arguments: unlimited!("direct --agents=100 --depth=16 --receipt=all --floor=axum --floor=raw,4096"),
+        once: false,
+        figure: Figure::CpuRatio(Some(0.7)),
+    },
+    Case {
+        name: "requests and replies, 16 in flight",
+        arguments: unlimited!("request-reply --agents=100 --depth=16 --floor=axum --floor=raw,4096"),
+        once: false,
+        figure: Figure::CpuRatio(None),
+    },
+    Case {
+        name: "fan-out 1 to 1,000",
+        arguments: unlimited!("fan-out --agents=1000"),
+        once: false,
+        figure: Figure::PerCpuSecond,
+    },
+    Case {
+        name: "across two instances, 16 in flight, all outcomes told",
+        arguments: unlimited!("direct --agents=100 --depth=16 --receipt=all --instances=2"),
+        once: false,
+        figure: Figure::PerCpuSecond,
+    },
+    Case {
+        name: "16 frames in a WebSocket message beside one",
+        arguments: unlimited!("direct --agents=100 --depth=64 --batch=16 --against=--batch=1"),
+        once: false,
+        figure: Figure::Gain,
+    },
+    Case {
+        name: "idle, 15,000 connections, then a message of 60 KB each",
+        arguments: "idle --agents=15000 --after-message=60000 --floor=axum,4096 --floor=raw,4096",
+        once: true,
+        figure: Figure::Memory(8.0, 10.0),
+    },
+    Case {
+        name: "8,000 agents lose their connections and come back",
+        arguments: "reconnect-storm --agents=8000",
+        once: true,
+        figure: Figure::Storm(4_000.0),
+    },
+];
+
+impl Case {
+    /// The figure in words, with the verdict where there is a bound.
+    pub(crate) fn figure(&self, report: &Report) -> String {
+        let said = match self.figure {
+            Figure::CpuRatio(bound) => ratios(report, bound),
+            Figure::PerCpuSecond => report
+                .messages_per_cpu_second
+                .map(|messages| format!("{:.0} k a relay CPU second", messages / 1e3)),
+            Figure::Gain => report.against.as_ref().and_then(|against| {
+                let cpu = against.figures.get(&limit::Figure::Cpu)?;
+                Some(format!(
+                    "{:.1}× [{:.1}–{:.1}] as many a CPU second",
+                    1.0 / cpu.ratio,
+                    1.0 / cpu.max,
+                    1.0 / cpu.min
+                ))
+            }),
+            Figure::Memory(bound, bound_after) => {
+                let (kib, after) = (report.rss_bytes_per_connection, report.rss_bytes_per_connection_at_end);
+                kib.zip(after).map(|(bytes, after)| {
+                    let (kib, after) = (bytes / 1024.0, after / 1024.0);
+                    format!(
+                        "{kib:.2} KiB (≤ {bound}: {}), {after:.2} KiB after (≤ {bound_after}: {})",
+                        verdict(kib <= bound),
+                        verdict(after <= bound_after)
+                    )
+                })
+            }
+            Figure::Storm(bound) => report.extra.get("storm").and_then(|storm| {
+                let welcomed = storm["welcomed_ms"]["max"].as_f64()?;
+                Some(format!("all welcomed in {welcomed:.0} ms (≤ {bound}: {})", verdict(welcomed <= bound)))
+            }),
+        };
+        said.unwrap_or_else(|| "no figure".to_owned())
+    }
+}
+
+/// The ratio to each floor; the bound is that to axum's, as the issue sets it.
+fn ratios(report: &Report, bound: Option<f64>) -> Option<String> {
+    let ratio = |(name, floor): (&String, &FloorReport)| {
+        let ratio = floor.cpu_ratio?;
+        Some(match bound.filter(|_| name == BOUND_FLOOR) {
+            Some(bound) => format!("{ratio:.2}× {name} (≥ {bound}: {})", verdict(ratio >= bound)),
+            None => format!("{ratio:.2}× {name}"),
+        })
+    };
+    let words = report.floor.iter().map(ratio).collect::<Option<Vec<_>>>()?;
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn verdict(good: bool) -> &'static str {
+    if good { "met" } else { "NOT met" }
+}

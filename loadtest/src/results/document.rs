@@ -1,0 +1,84 @@
+//! The table, and what has to be known to read it.
+
+use std::fmt::Write;
+use std::fs;
+
+use crate::process::cores;
+use crate::report::Report;
+use crate::results::{BenchArgs, Shown};
+
+const HEAD: &str = "# Results\n\n\
+Made by `make bench`; do not edit. The relay and bare WebSocket servers that only echo take turns under the same sockets, \
+payloads (128 bytes) and depth; figures are medians of those turns. `axum` is axum's WebSocket as it comes, `raw,4096` \
+tokio-tungstenite on the raw socket with a read buffer of 4 KiB, both writing all that waits at once. An echo goes back to \
+where it came from; a message of the relay is authenticated, addressed, checked against limits and delivered to another \
+connection. Compare ratios and figures by CPU second only: the generator shares the machine.\n\n";
+
+/// The document.
+pub(super) fn document(args: &BenchArgs, shown: &[Shown]) -> String {
+    let mut text = HEAD.to_owned();
+    let others = shown.iter().filter_map(|shown| shown.report.headroom.map(|headroom| headroom.others_cores));
+    let busiest = others.fold(0.0, f64::max);
+    // Writing to text meets no error.
+    let _ = writeln!(
+        text,
+        "Machine: {:.0} cores, {}. {} turns of {} s each. Other programs used up to {busiest:.1} cores meanwhile.\n",
+        cores(),
+        processor(),
+        args.pairs,
+        args.duration
+    );
+    text.push_str(
+        "| case | result | relay CPU s for a million | floors' CPU s for a million | deliveries/s | p50 ms | p99 ms | promises |\n\
+         | --- | --- | ---: | --- | ---: | ---: | ---: | --- |\n",
+    );
+    for Shown { case, report } in shown {
+        // What is about memory or a moment has no throughput.
+        let told = |words: String| if case.once { "–".to_owned() } else { words };
+        let latency = &report.latency_ms;
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            case.name,
+            case.figure(report),
+            told(per_million(report.messages_per_cpu_second)),
+            floors(report),
+            told(format!("{:.0}", report.throughput_per_s)),
+            told(format!("{:.2}", latency.p50)),
+            told(format!("{:.2}", latency.p99)),
+            report.promises()
+        );
+    }
+    text.push_str("\n## How each was run\n\n");
+    for Shown { case, .. } in shown {
+        let _ = writeln!(text, "- {}: `relay-loadtest run {}`", case.name, case.arguments);
+    }
+    text
+}
+
+fn per_million(messages_per_cpu_second: Option<f64>) -> String {
+    messages_per_cpu_second
+        .filter(|messages| *messages > 0.0)
+        .map_or_else(|| "–".to_owned(), |messages| format!("{:.2}", 1e6 / messages))
+}
+
+/// Echoes, or memory where that is what the floors show.
+fn floors(report: &Report) -> String {
+    let floors = report.floor.iter().map(|(name, floor)| match floor.rss_bytes_per_connection {
+        Some(bytes) => {
+            let after = floor.rss_bytes_after_message.unwrap_or(bytes);
+            format!("{name} {:.2} KiB, {:.2} KiB after", bytes / 1024.0, after / 1024.0)
+        }
+        None => format!("{name} {}", per_million(floor.messages_per_cpu_second)),
+    });
+    floors.collect::<Vec<_>>().join(" · ")
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(
+        || "a processor that does not say what it is".to_owned(),
+        |(_, name)| name.trim().to_owned(),
+    )
+}

@@ -1,0 +1,6 @@
+//! Redis in all its forms, and what happens when it ails.
+
+mod failover;
+mod outage;
+mod probes;
+mod secured;

@@ -1,0 +1,52 @@
+//! A Redis that speaks TLS only, to a user with least rights: everything a relay does works, and a relay that was not
+//! told of the authority does not talk to it.
+
+use anyhow::{Context, ensure};
+use relay_tests::api::Program;
+use relay_tests::fleet::{PATIENCE, TENANT};
+use relay_tests::secured::Secured;
+use relay_tests::{Fleet, eventually, turn};
+use serde_json::json;
+
+use super::probes::{Probes, bus_is};
+
+#[tokio::test]
+async fn relays_are_joined_over_tls_with_least_rights() -> anyhow::Result<()> {
+    let _machine = turn::shared().await;
+    let redis = Secured::start().await?;
+    let authority = redis.authority().to_str().context("a path that is no text")?;
+    let fleet = Fleet::over(redis.url(), 3, &[("RELAY_REDIS_CA_FILE", authority)]).await?;
+    bus_is(&fleet, "up").await?;
+    let mut probes = Probes::gather(&fleet).await?;
+    probes.all_flow(PATIENCE).await?;
+    // What the stores do.
+    let admin = Program::admin(&fleet, TENANT)?;
+    for (path, body) in [
+        ("/v1/keys", json!({"agent": "worker", "life_s": 60})),
+        ("/v1/revoke", json!({"agent": "nobody"})),
+        ("/v1/publish", json!({"to": "agent/nobody", "message": {}})),
+    ] {
+        let call = ("POST", path);
+        let answer = admin.call_with(&fleet, 0, call, Some(body), "idempotency-key: once\r\n").await?;
+        ensure!((200..300).contains(&answer.status), "{path}: {answer:?}");
+    }
+    for instance in 0..3 {
+        let log = fleet.child(instance).log();
+        ensure!(!log.contains("NOPERM"), "a right is missing: {log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_not_believed() -> anyhow::Result<()> {
+    let _machine = turn::shared().await;
+    let redis = Secured::start().await?;
+    let fleet = Fleet::over(redis.url(), 1, &[]).await?;
+    bus_is(&fleet, "down").await?;
+    eventually("the log says why", PATIENCE, async || {
+        Ok(fleet.child(0).log().contains("no connection to Redis").then_some(()))
+    })
+    .await?;
+    ensure!(!fleet.child(0).log().contains("correct-horse"), "the password is in the log");
+    Ok(())
+}

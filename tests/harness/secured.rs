@@ -1,0 +1,71 @@
+//! A Redis as it stands in a network: TLS only, and a user that may do what a relay does and no more.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use relay_loadtest::launch::ready::free_port;
+use tempfile::TempDir;
+
+use crate::redis::Redis;
+
+const PASSWORD: &str = "correct-horse-battery-staple";
+/// What README.md tells operators to allow a relay.
+pub const RIGHTS: &str = "resetchannels ~r1:* &r1:* -@all +@connection +@pubsub +@scripting +@read +@write -@dangerous +info +time";
+
+/// Such a Redis.
+#[derive(Debug)]
+pub struct Secured {
+    /// Its process.
+    pub redis: Redis,
+    port: u16,
+    authority: PathBuf,
+    _folder: TempDir,
+}
+
+impl Secured {
+    /// Starts one, with an authority of its own.
+    pub async fn start() -> anyhow::Result<Secured> {
+        let folder = TempDir::with_prefix("relay-tests-tls-")?;
+        let file = |name: &str| folder.path().join(name);
+        certify(&file("ca.pem"), &file("redis.pem"), &file("redis.key"))?;
+        let port = free_port().await?;
+        let text = |path: PathBuf| path.to_str().map(str::to_owned).context("a path that is no text");
+        let mut arguments = vec!["--tls-port".to_owned(), port.to_string()];
+        for (option, name) in [
+            ("--tls-cert-file", "redis.pem"),
+            ("--tls-key-file", "redis.key"),
+            ("--tls-ca-cert-file", "ca.pem"),
+        ] {
+            arguments.extend([option.to_owned(), text(file(name))?]);
+        }
+        let users = format!("--tls-auth-clients no --user default off --user relay on >{PASSWORD} {RIGHTS}");
+        arguments.extend(users.split(' ').map(str::to_owned));
+        // Its plain port answers nobody without a password, and is what tells that it is there.
+        let redis = Redis::start_with(&arguments, "-NOAUTH").await?;
+        Ok(Secured { redis, port, authority: file("ca.pem"), _folder: folder })
+    }
+
+    /// What a relay is told.
+    pub fn url(&self) -> String {
+        format!("rediss://relay:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// The file with the authority's certificate.
+    pub fn authority(&self) -> &Path {
+        &self.authority
+    }
+}
+
+/// Makes an authority, and a certificate for this machine that it signed.
+fn certify(authority: &Path, certificate: &Path, key: &Path) -> anyhow::Result<()> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let own_key = KeyPair::generate()?;
+    let own = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&own_key, &issuer)?;
+    std::fs::write(authority, issuer.pem())?;
+    std::fs::write(certificate, own.pem())?;
+    std::fs::write(key, own_key.serialize_pem())?;
+    Ok(())
+}

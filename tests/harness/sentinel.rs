@@ -1,0 +1,99 @@
+//! A primary, its replica, and three Sentinels that put one in the place of the other.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use relay_loadtest::launch::Child;
+use relay_loadtest::launch::ready::{free_port, until_answers};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::eventually::eventually;
+use crate::program;
+use crate::redis::Redis;
+
+/// The name that the Sentinels know the primary by.
+const SERVICE: &str = "relay";
+/// How long a replica may take to have everything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Two servers that are watched. Dropped, all of it is killed.
+#[derive(Debug)]
+pub struct Watched {
+    servers: [Redis; 2],
+    /// Which of them was the primary when it was last looked at.
+    primary: usize,
+    _sentinels: Vec<Child>,
+    ports: Vec<u16>,
+    _folder: TempDir,
+}
+
+impl Watched {
+    /// Starts them; when this returns a fail-over is possible.
+    pub async fn start() -> anyhow::Result<Watched> {
+        let primary = Redis::start().await?;
+        let of = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), primary.port().to_string()];
+        let replica = Redis::start_with(&of, "+PONG").await?;
+        let folder = TempDir::with_prefix("relay-tests-sentinel-")?;
+        let (mut sentinels, mut ports) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            let (port, file) = (free_port().await?, folder.path().join(format!("{number}.conf")));
+            let text = format!(
+                "bind 127.0.0.1\nport {port}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n",
+                primary.port()
+            );
+            std::fs::write(&file, text)?;
+            let mut command = Command::new(program::tool("redis-server")?);
+            command.arg(&file).arg("--sentinel").arg("--dir").arg(folder.path());
+            sentinels.push(Child::spawn(&format!("sentinel-{number}"), command, folder.path())?);
+            ports.push(port);
+        }
+        for (sentinel, port) in sentinels.iter_mut().zip(&ports) {
+            let address = SocketAddr::from(([127, 0, 0, 1], *port));
+            let question = format!("SENTINEL CKQUORUM {SERVICE}\r\n");
+            until_answers(sentinel, address, &question, "+OK 3 usable").await.context("a Sentinel")?;
+        }
+        let watched = Watched {
+            servers: [primary, replica],
+            primary: 0,
+            _sentinels: sentinels,
+            ports,
+            _folder: folder,
+        };
+        watched.replicates().await?;
+        Ok(watched)
+    }
+
+    /// Kills the primary, as a crash would. What waits in its buffers for the replica is lost.
+    pub async fn kill_primary(&mut self) -> anyhow::Result<()> {
+        self.servers[self.primary].kill().await
+    }
+
+    /// Starts, empty, what was the primary, and waits until it is a replica of the other that has everything.
+    pub async fn rejoin(&mut self) -> anyhow::Result<()> {
+        self.servers[self.primary].begin().await?;
+        self.primary = 1 - self.primary;
+        self.replicates().await
+    }
+
+    async fn replicates(&self) -> anyhow::Result<()> {
+        eventually("the replica has everything", PATIENCE, async || {
+            let said = self.servers[1 - self.primary].say("INFO replication").await?;
+            Ok((said.contains("role:slave") && said.contains("master_link_status:up")).then_some(()))
+        })
+        .await
+    }
+
+    /// What a relay is told.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> =
+            self.ports[1..].iter().map(|port| format!("node=127.0.0.1:{port}")).collect();
+        format!(
+            "redis-sentinel://127.0.0.1:{}?{}&sentinelServiceName={SERVICE}",
+            self.ports[0],
+            nodes.join("&")
+        )
+    }
+}
