@@ -39,7 +39,8 @@ pub(super) struct Inbox {
     epoch: Arc<str>,
     /// Presented up to here.
     seq: u64,
-    acks: Arc<Acks>,
+    /// Made with the first acknowledgement.
+    acks: Option<Arc<Acks>>,
 }
 
 impl Reliable {
@@ -49,7 +50,7 @@ impl Reliable {
             generation: opened.generation,
             epoch: Arc::clone(&opened.marks.epoch),
             seq: position,
-            acks: Arc::default(),
+            acks: None,
         };
         Reliable { inbox: Some(inbox), ..Reliable::default() }
     }
@@ -182,7 +183,7 @@ impl<S: Socket> Session<S> {
         let Ok(Opened { generation, position: Some(position), marks, .. }) = opened else { return };
         let before = self.reliable.inbox.take();
         let is_another = before.as_ref().is_some_and(|inbox| inbox.epoch != marks.epoch);
-        let acks = before.map(|inbox| inbox.acks).unwrap_or_default();
+        let acks = before.and_then(|inbox| inbox.acks);
         let epoch = Arc::clone(&marks.epoch);
         self.outbound.see(&epoch, position);
         let address = self.registration.inbox().address;
@@ -223,13 +224,13 @@ impl<S: Socket> Session<S> {
             seq,
             expired: reading.take_expired(seq),
         };
-        self.registration.acknowledge(&inbox.acks, ack);
+        self.registration.acknowledge(inbox.acks.get_or_insert_default(), ack);
     }
 
     /// The session does not come back.
-    pub(super) fn end_for_good(&self) {
-        if let Some(inbox) = &self.reliable.inbox {
-            self.registration.end_session(&inbox.acks, inbox.generation);
+    pub(super) fn end_for_good(&mut self) {
+        if let Some(inbox) = &mut self.reliable.inbox {
+            self.registration.end_session(inbox.acks.get_or_insert_default(), inbox.generation);
         }
     }
 

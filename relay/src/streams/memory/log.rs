@@ -32,8 +32,14 @@ pub(super) struct Log {
     done: u64,
     touched: Instant,
     forgotten_at: Instant,
-    readers: HashMap<Arc<str>, Reader>,
-    sessions: HashMap<Arc<str>, Kept>,
+    /// Few, so that an agent to whom nothing is sent takes little.
+    sessions: Vec<Known>,
+    senders: Option<Box<Senders>>,
+}
+
+/// What is remembered of those who send here; made when a first one does.
+#[derive(Debug, Default)]
+struct Senders {
     mids: HashMap<Arc<str>, Mids>,
     counters: HashMap<Arc<str>, Counter>,
 }
@@ -45,17 +51,12 @@ struct Entry {
     return_to: Option<ReturnAddress>,
 }
 
+/// A session of the agent that lives or may come back.
 #[derive(Debug)]
-struct Reader {
-    seq: u64,
-    generation: u64,
-    till: Instant,
-    instance: InstanceId,
-}
-
-/// What is kept of a session, for its coming back.
-#[derive(Debug)]
-struct Kept {
+struct Known {
+    session: Arc<str>,
+    /// Presented up to here; nothing if it does not read.
+    seq: Option<u64>,
     ticket: Digest,
     former: Option<Digest>,
     generation: u64,
@@ -89,10 +90,8 @@ impl Log {
             done: 0,
             touched: now,
             forgotten_at: now,
-            readers: HashMap::default(),
-            sessions: HashMap::default(),
-            mids: HashMap::default(),
-            counters: HashMap::default(),
+            sessions: Vec::new(),
+            senders: None,
         }
     }
 
@@ -135,15 +134,16 @@ impl Log {
         while self.messages.front().is_some_and(|entry| now - entry.at >= settings.age) {
             self.drop_first();
         }
-        self.readers.retain(|_, reader| reader.till > now);
+        self.sessions.retain(|known| known.till > now);
         // There may be many senders.
         if now - self.forgotten_at < FORGET_EVERY {
             return;
         }
         self.forgotten_at = now;
-        self.sessions.retain(|_, kept| kept.till > now);
-        self.mids.retain(|_, mids| now - mids.begun < 2 * MID_MEMORY);
-        self.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
+        if let Some(senders) = &mut self.senders {
+            senders.mids.retain(|_, mids| now - mids.begun < 2 * MID_MEMORY);
+            senders.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
+        }
     }
 
     pub(super) fn open(&mut self, opening: Opening, now: Instant, settings: &StreamSettings) -> Opened {
@@ -151,29 +151,33 @@ impl Log {
         let Opening { session, generation, ticket, resume, instance, .. } = opening;
         let till = now + settings.grace;
         let goes_on = resume.filter(|(session, shown)| {
-            let kept = self.sessions.get(session);
-            kept.is_some_and(|kept| kept.ticket == *shown || kept.former == Some(*shown))
+            let known = self.known(session);
+            known.is_some_and(|known| known.ticket == *shown || known.former == Some(*shown))
         });
         let resumed = goes_on.is_some();
         let (session, former) = goes_on.map_or((session, None), |(session, shown)| (session, Some(shown)));
-        let before = self.sessions.get(&session).filter(|_| resumed);
-        let generation = before.map_or(generation, |kept| kept.generation + 1);
-        let before = before.map(|kept| kept.instance.clone());
-        let kept = Kept { ticket, former, generation, instance: instance.clone(), till };
-        self.sessions.insert(Arc::clone(&session), kept);
+        let readers = self.sessions.iter().filter(|known| known.seq.is_some()).count();
         // What nobody has presented is presented to it: the session that would have may never come back.
-        let begin = self.done.max(self.first - 1);
-        let known = self.readers.get(&session).map(|reader| reader.seq);
-        let position = known.or((self.readers.len() < READERS_MAX).then_some(begin));
-        if let Some(seq) = position {
-            self.readers.insert(session, Reader { seq, generation, till, instance });
-        }
+        let begin = (readers < READERS_MAX).then_some(self.done.max(self.first - 1));
+        let at = self.sessions.iter().position(|known| known.session == session);
+        let earlier = at.map(|at| self.sessions.swap_remove(at));
+        let position = earlier.as_ref().and_then(|known| known.seq).or(begin);
+        let earlier = earlier.filter(|_| resumed);
+        let generation = earlier.as_ref().map_or(generation, |known| known.generation + 1);
+        let before = earlier.map(|known| known.instance);
+        // One for most agents.
+        self.sessions.reserve_exact(1);
+        self.sessions.push(Known { session, seq: position, ticket, former, generation, instance, till });
         self.trim_presented();
         Opened { resumed, generation, before, position, marks: self.marks() }
     }
 
+    fn known(&self, session: &str) -> Option<&Known> {
+        self.sessions.iter().find(|known| *known.session == *session)
+    }
+
     fn trim_presented(&mut self) {
-        if let Some(least) = self.readers.values().map(|reader| reader.seq).min() {
+        if let Some(least) = self.sessions.iter().filter_map(|known| known.seq).min() {
             self.trim(least);
         }
     }
@@ -181,28 +185,26 @@ impl Log {
     /// Says whether all of them are known.
     pub(super) fn renew(&mut self, sessions: &[Arc<str>], till: Instant, now: Instant) -> bool {
         self.touch(now);
-        let mut known = true;
+        let mut all = true;
         for session in sessions {
-            match self.readers.get_mut(session) {
-                Some(reader) => reader.till = till,
-                None => known = false,
-            }
-            if let Some(kept) = self.sessions.get_mut(session) {
-                kept.till = till;
+            match self.sessions.iter_mut().find(|known| known.session == *session) {
+                Some(known) => {
+                    known.till = till;
+                    all &= known.seq.is_some();
+                }
+                None => all = false,
             }
         }
-        known
+        all
     }
 
     pub(super) fn close(&mut self, session: &str, generation: u64) {
-        if self.sessions.get(session).is_some_and(|kept| kept.generation == generation) {
-            self.sessions.remove(session);
-            self.readers.remove(session);
-        }
+        self.sessions.retain(|known| *known.session != *session || known.generation != generation);
     }
 
     pub(super) fn instances(&self) -> Vec<InstanceId> {
-        let mut instances: Vec<_> = self.readers.values().map(|reader| reader.instance.clone()).collect();
+        let readers = self.sessions.iter().filter(|known| known.seq.is_some());
+        let mut instances: Vec<_> = readers.map(|known| known.instance.clone()).collect();
         instances.sort_unstable();
         instances.dedup();
         instances
@@ -216,11 +218,12 @@ impl Log {
         settings: &StreamSettings,
     ) -> Stored {
         let Append { from, mid, session, generation, counter, expires_in_ms, return_to, body } = message;
-        let mids = self.mids.entry(from).or_insert_with(|| Mids::new(now.at));
+        let Senders { mids, counters } = &mut **self.senders.get_or_insert_default();
+        let mids = mids.entry(from).or_insert_with(|| Mids::new(now.at));
         if let Some(seq) = mids.find(&mid) {
             return Stored::Repeat { seq, delivered: seq <= self.done };
         }
-        if let (Some(counter), Some(known)) = (counter, self.counters.get(&session))
+        if let (Some(counter), Some(known)) = (counter, counters.get(&session))
             && (generation < known.generation || counter != known.last + 1)
         {
             return Stored::OutOfOrder;
@@ -231,14 +234,14 @@ impl Log {
             // What follows it may not overtake it, also where nothing is remembered of the session.
             if let Some(counter) = counter {
                 let last = Counter { generation, last: counter.saturating_sub(1), at: now.at };
-                self.counters.entry(session).or_insert(last);
+                counters.entry(session).or_insert(last);
             }
             return Stored::Saturated;
         }
         let seq = self.first + self.messages.len() as u64;
         mids.remember(mid, seq, now.at);
         if let Some(last) = counter {
-            self.counters.insert(session, Counter { generation, last, at: now.at });
+            counters.insert(session, Counter { generation, last, at: now.at });
         }
         let expires_at_ms = expires_in_ms.map_or(0, |life| now.unix_ms.saturating_add(life));
         let message = StoredMessage { seq, at_ms: now.unix_ms, expires_at_ms, body };
@@ -275,11 +278,13 @@ impl Log {
         let (head, mut told) = (self.head(), Vec::new());
         for ack in acks {
             let upto = ack.seq.min(head);
-            let Some(reader) = self.readers.get_mut(&ack.session) else { continue };
-            if ack.epoch != self.epoch || ack.generation != reader.generation || upto <= reader.seq {
+            let known = self.sessions.iter_mut().find(|known| known.session == ack.session);
+            let Some(known) = known else { continue };
+            let is_further = known.seq.is_some_and(|seq| upto > seq);
+            if ack.epoch != self.epoch || ack.generation != known.generation || !is_further {
                 continue;
             }
-            reader.seq = upto;
+            known.seq = Some(upto);
             for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
                 let expired = ack.expired.contains(&entry.message.seq);
                 told.extend(entry.return_to.clone().map(|to| Delivered { to, expired }));
