@@ -76,6 +76,11 @@ impl Registration {
         registration
     }
 
+    /// Which connection of the session it is.
+    pub fn generation(&self) -> u64 {
+        self.entry.generation
+    }
+
     /// The client has shown another token.
     pub fn renew(&self, token: Option<TokenKey>) {
         if let Some(mut local) = self.tenant.agents.get_mut(&self.entry.agent) {

@@ -96,7 +96,7 @@ impl<S: Socket> Session<S> {
             tenant: self.principal.tenant().clone(),
             agent: address.into(),
             session: self.address.name().into(),
-            generation: 1,
+            generation: self.registration.generation(),
         }
     }
 }
