@@ -27,6 +27,9 @@ const HEADERS_MAX: usize = 64;
 const EXHAUSTED_REST: Duration = Duration::from_millis(50);
 /// How long a refused peer may take to hear it.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(500);
+/// What the kernel may hold of a connection that it has not sent. By default megabytes, which stand before every message
+/// of lane `high`, and which a slow recipient is given beyond the bound of its queue.
+const NOT_SENT_BYTES: u32 = 64 * 1024;
 /// A peer that vanished is found by the kernel, should the heartbeats not find it first.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -83,7 +86,9 @@ async fn rest(error: &io::Error) {
 fn tune(stream: &TcpStream) {
     // Without these the connection works, only later or longer; a socket already dead fails here first.
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    let _ = socket.set_tcp_notsent_lowat(NOT_SENT_BYTES);
 }
 
 async fn serve<P: Send + Sync + 'static>(

@@ -34,6 +34,7 @@ async fn what_a_killed_worker_did_not_get_is_done_by_another_or_failed() -> anyh
     join(&mut victim, GROUP).await?;
     give(&mut sender, 1).await?;
     hear(&mut sender, &mut told, "the queue is full", saturated).await?;
+    all_waits(&fleet).await?;
     let mut heir = fleet.agent(2, "heir").await?;
     join(&mut heir, GROUP).await?;
     drop(victim);
@@ -70,6 +71,18 @@ async fn what_a_killed_worker_did_not_get_is_done_by_another_or_failed() -> anyh
     })
     .await?;
     fleet.cluster.stop().await
+}
+
+/// What has no outcome waits for the victim, and none of it is on its way: it would go to who joins next.
+async fn all_waits(fleet: &Fleet) -> anyhow::Result<()> {
+    eventually("all waits", PATIENCE, async || {
+        let under_way = fleet.metrics(0).await?.sum("relay_sends_in_flight");
+        let there = fleet.metrics(1).await?;
+        let deliveries = |what| there.sum(&format!("relay_deliveries_{what}_total"));
+        let waiting = deliveries("queued") - deliveries("written") - deliveries("dropped");
+        Ok((waiting > 0.5 && (under_way - waiting).abs() < 0.5).then_some(()))
+    })
+    .await
 }
 
 fn saturated(told: &Told) -> bool {

@@ -89,6 +89,8 @@ async fn work(mut agent: Agent, slow: bool, done: &Done) -> anyhow::Result<u32> 
     agent.outbox().push(&ClientFrame::Credit { messages: WINDOW, bytes: u64::from(u32::MAX) });
     agent.flush().await?;
     let (mut waiting, mut count, mut over) = (VecDeque::<usize>::new(), 0_u32, false);
+    // Each job has been written when all are given; what answers to a last ping stands behind it.
+    let (mut last_ping, mut all_read) = (None, false);
     loop {
         let finished = count;
         while let Some(job) = waiting.front().copied() {
@@ -101,7 +103,13 @@ async fn work(mut agent: Agent, slow: bool, done: &Done) -> anyhow::Result<u32> 
             done.jobs[job].fetch_add(1, Ordering::Relaxed);
             done.count.fetch_add(1, Ordering::Relaxed);
         }
-        if over && waiting.is_empty() {
+        if over && last_ping.is_none() {
+            let id = agent.outbox().next_id();
+            agent.outbox().push(&ClientFrame::Ping { id });
+            agent.flush().await?;
+            last_ping = Some(id);
+        }
+        if all_read && waiting.is_empty() {
             return Ok(count);
         }
         if count > finished {
@@ -113,7 +121,10 @@ async fn work(mut agent: Agent, slow: bool, done: &Done) -> anyhow::Result<u32> 
             }
         }
         tokio::select! {
-            received = agent.receive(|frame, _, _| waiting.extend(job(frame))) => drop(received?),
+            received = agent.receive(|frame, _, _| {
+                waiting.extend(job(frame));
+                all_read |= matches!(frame, ServerFrame::Pong { id } if Some(*id) == last_ping);
+            }) => drop(received?),
             changed = progress.changed(), if slow || !over => {
                 changed?;
                 over = *progress.borrow_and_update();
