@@ -236,6 +236,7 @@ async fn join(
         bytes: config.streams.stream_bytes,
         age: Duration::from_secs(config.streams.stream_age_s),
         grace: config.streams.grace(),
+        topics: config.streams.stream_topics,
     };
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {

@@ -238,7 +238,7 @@ metrics! {
 fn limited(mode: &'static str) -> Vec<Counter> {
     describe_counter!(
         "relay_limited_total",
-        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions."
+        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions, sends that would make a stream."
     );
     let limited =
         |limit: &Limit| metrics::counter!("relay_limited_total", "limit" => limit.name(), "mode" => mode);
