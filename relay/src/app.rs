@@ -221,7 +221,7 @@ struct Shared {
     idempotency: Arc<dyn IdempotencyStore>,
     quotas: SharedQuotaStore,
     /// Tells how Redis does, if there is one.
-    redis: Option<standing::Probe>,
+    redis: Option<standing::RedisProbe>,
 }
 
 async fn join(
@@ -276,7 +276,7 @@ async fn join(
     let stores = auth::Stores { revocations, api_keys, tenants: RedisTenants::join(&redis) };
     let idempotency = RedisIdempotency::join(&redis);
     let streams = RedisStreams::join(&redis, streams);
-    let redis: standing::Probe = Box::new(redis.probe());
+    let redis = standing::RedisProbe { health: Box::new(redis.probe()), evicts: Box::new(redis.evicts()) };
     Ok(Shared { bus, events, directory, streams, stores, idempotency, quotas, redis: Some(redis) })
 }
 
