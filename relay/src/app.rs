@@ -221,7 +221,7 @@ struct Shared {
     idempotency: Arc<dyn IdempotencyStore>,
     quotas: SharedQuotaStore,
     /// Tells how Redis does, if there is one.
-    redis: Option<standing::Probe>,
+    redis: Option<standing::RedisProbe>,
 }
 
 async fn join(
@@ -236,6 +236,7 @@ async fn join(
         bytes: config.streams.stream_bytes,
         age: Duration::from_secs(config.streams.stream_age_s),
         grace: config.streams.grace(),
+        topics: config.streams.stream_topics,
     };
     let (tracker, stop) = (lifecycle.services.clone(), lifecycle.stop.clone());
     let Some(url) = &config.bus.redis_url else {
@@ -275,7 +276,7 @@ async fn join(
     let stores = auth::Stores { revocations, api_keys, tenants: RedisTenants::join(&redis) };
     let idempotency = RedisIdempotency::join(&redis);
     let streams = RedisStreams::join(&redis, streams);
-    let redis: standing::Probe = Box::new(redis.probe());
+    let redis = standing::RedisProbe { health: Box::new(redis.probe()), evicts: Box::new(redis.evicts()) };
     Ok(Shared { bus, events, directory, streams, stores, idempotency, quotas, redis: Some(redis) })
 }
 

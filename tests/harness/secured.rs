@@ -26,6 +26,11 @@ pub struct Secured {
 impl Secured {
     /// Starts one, with an authority of its own.
     pub async fn start() -> anyhow::Result<Secured> {
+        Secured::start_with(&[]).await
+    }
+
+    /// Starts one with further arguments.
+    pub async fn start_with(further: &[&str]) -> anyhow::Result<Secured> {
         let folder = TempDir::with_prefix("relay-tests-tls-")?;
         let file = |name: &str| folder.path().join(name);
         certify(&file("ca.pem"), &file("redis.pem"), &file("redis.key"))?;
@@ -40,7 +45,7 @@ impl Secured {
             arguments.extend([option.to_owned(), text(file(name))?]);
         }
         let users = format!("--tls-auth-clients no --user default off --user relay on >{PASSWORD} {RIGHTS}");
-        arguments.extend(users.split(' ').map(str::to_owned));
+        arguments.extend(users.split(' ').chain(further.iter().copied()).map(str::to_owned));
         // Its plain port answers nobody without a password, and is what tells that it is there.
         let redis = Redis::start_with(&arguments, "-NOAUTH").await?;
         Ok(Secured { redis, port, authority: file("ca.pem"), _folder: folder })

@@ -20,12 +20,20 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// How long it must be better before that is told, so that clients do not hear of each stumble on the way back.
 const STEADY: Duration = Duration::from_secs(2);
 
-/// Tells how something does.
-pub(super) type Probe = Box<dyn Fn() -> Health + Send + Sync>;
+/// What operators read while Redis evicts.
+const EVICTS: &str = "its maxmemory-policy is not noeviction: accepted messages of qos 1 may be forgotten";
+
+/// Tells how Redis does.
+pub(super) struct RedisProbe {
+    /// Whether it answers.
+    pub(super) health: Box<dyn Fn() -> Health + Send + Sync>,
+    /// Whether it forgets what is stored when its memory is full.
+    pub(super) evicts: Box<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// What the relay leans on, and what happens while it does not do its part.
 pub(super) fn dependencies(
-    redis: Option<Probe>,
+    redis: Option<RedisProbe>,
     router: &Arc<Router>,
     key_servers: Option<impl Fn() -> Health + Send + Sync + 'static>,
     admission: &Arc<Admission>,
@@ -33,7 +41,8 @@ pub(super) fn dependencies(
     let mut all = Vec::new();
     if let Some(probe) = redis {
         let meanwhile = "agents of this instance reach each other; sends elsewhere fail with unavailable";
-        all.push(Dependency::new("redis", &["other_instances", "topics"], meanwhile, probe));
+        let redis = Dependency::new("redis", &["other_instances", "topics"], meanwhile, probe.health);
+        all.push(redis.warning(EVICTS, probe.evicts));
         let router = Arc::clone(router);
         let deaf = move || if router.bus_health() == BusHealth::Deaf { Health::Down } else { Health::Well };
         let meanwhile =
@@ -102,6 +111,9 @@ fn count(dependencies: &Dependencies, metrics: &Metrics) {
             Health::Slow => 0.5,
             Health::Down => 0.0,
         });
+        if dependency.name == "redis" {
+            metrics.redis_evicts.set(if dependency.warns().is_some() { 1.0 } else { 0.0 });
+        }
     }
 }
 

@@ -18,6 +18,9 @@ pub struct StreamsConfig {
     /// How long a stream keeps a message, in seconds; also how long an agent that is away has an inbox.
     #[arg(long, env = "RELAY_STREAM_AGE_S", default_value_t = 86_400, value_name = "S")]
     pub stream_age_s: u64,
+    /// Topics of one tenant that have a stream at a time: each is a few keys of Redis until it has its age.
+    #[arg(long, env = "RELAY_STREAM_TOPICS", default_value_t = 10_000, value_name = "COUNT")]
+    pub stream_topics: usize,
     /// How long a session outlives its connection, in milliseconds: what Ably grants too.
     #[arg(long, env = "RELAY_RESUME_GRACE_MS", default_value_t = 120_000, value_name = "MS")]
     pub resume_grace_ms: u64,
@@ -38,6 +41,9 @@ impl StreamsConfig {
         }
         if !(60..=30 * 86_400).contains(&self.stream_age_s) {
             problems.push(ConfigError::new("RELAY_STREAM_AGE_S", "must be 60 to 2592000"));
+        }
+        if !(1..=1_000_000).contains(&self.stream_topics) {
+            problems.push(ConfigError::new("RELAY_STREAM_TOPICS", "must be 1 to 1000000"));
         }
         if !(4_000..=3_600_000).contains(&self.resume_grace_ms) {
             problems.push(ConfigError::new("RELAY_RESUME_GRACE_MS", "must be 4000 to 3600000"));

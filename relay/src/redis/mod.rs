@@ -4,6 +4,7 @@
 //! Invariant: whoever asks gets an answer in about a second, at once while Redis is away.
 
 mod commands;
+mod eviction;
 mod link;
 mod options;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(crate) use commands::{Commands, Question, Script};
 pub(crate) use link::Link;
 pub(crate) use options::COMMAND_TIMEOUT;
 
+use eviction::Eviction;
 use options::Purpose;
 
 use crate::resilience::{BreakerSettings, Health};
@@ -64,6 +66,7 @@ impl Default for RedisSettings {
 pub struct Redis {
     server: Config,
     commands: Commands,
+    eviction: Eviction,
     tracker: TaskTracker,
     token: CancellationToken,
 }
@@ -83,7 +86,10 @@ impl Redis {
         let commands = Commands::new(client.with_options(&options::at_most_once_at_once()), link.clone());
         let watch = link.clone().watch(token.clone());
         tracker.spawn(watch);
-        let redis = Redis { server, commands, tracker, token };
+        let eviction = Eviction::default();
+        let asking = client.with_options(&options::at_most_once());
+        tracker.spawn(eviction.clone().watch(&link, asking, token.clone()));
+        let redis = Redis { server, commands, eviction, tracker, token };
         redis.keep(client);
         if tokio::time::timeout(FIRST_ANSWER, link.up()).await.is_err() {
             tracing::warn!("Redis does not answer; trying on");
@@ -100,6 +106,12 @@ impl Redis {
     pub fn probe(&self) -> impl Fn() -> Health + Send + Sync + 'static {
         let link = Arc::clone(self.commands.link());
         move || link.health()
+    }
+
+    /// Tells whether it forgets what is stored when its memory is full, whenever asked.
+    pub fn evicts(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let eviction = self.eviction.clone();
+        move || eviction.is_on()
     }
 
     /// How often the connection for commands came back after it was lost.

@@ -39,3 +39,20 @@ async fn a_redis_without_memory_is_not_asked_to_store_and_still_publishes() {
     assert_eq!(health(), Health::Slow, "one success closes it");
     assert_eq!((store(&redis).await, store(&redis).await, health()), (Some(true), Some(true), Health::Well));
 }
+
+#[tokio::test]
+async fn whether_redis_evicts_is_seen_at_each_connection() {
+    let mut server = TestServer::start().await;
+    server.say("CONFIG SET maxmemory-policy volatile-lru").await;
+    let redis =
+        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
+            .await
+            .unwrap();
+    let evicts = redis.evicts();
+    eventually("it is seen", async || evicts()).await;
+    assert_eq!(store(&redis).await, Some(true), "it is used all the same");
+    // Started again it has the policy it has by itself, which is `noeviction`.
+    server.kill();
+    server.restart().await;
+    eventually("it is seen to be put right", async || !evicts()).await;
+}

@@ -64,6 +64,13 @@ pub struct Dependency {
     /// What happens meanwhile, for operators.
     pub meanwhile: &'static str,
     probe: Box<dyn Fn() -> Health + Send + Sync>,
+    warning: Option<Warning>,
+}
+
+/// What operators should hear of, and whether they should now.
+struct Warning {
+    text: &'static str,
+    holds: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl fmt::Debug for Dependency {
@@ -80,7 +87,23 @@ impl Dependency {
         meanwhile: &'static str,
         probe: impl Fn() -> Health + Send + Sync + 'static,
     ) -> Dependency {
-        Dependency { name, reduces, meanwhile, probe: Box::new(probe) }
+        Dependency { name, reduces, meanwhile, probe: Box::new(probe), warning: None }
+    }
+
+    /// With something that operators should hear of while `holds`, although it does its part.
+    #[must_use]
+    pub fn warning(
+        mut self,
+        text: &'static str,
+        holds: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Dependency {
+        self.warning = Some(Warning { text, holds: Box::new(holds) });
+        self
+    }
+
+    /// What operators should hear of now.
+    pub fn warns(&self) -> Option<&'static str> {
+        self.warning.as_ref().filter(|warning| (warning.holds)()).map(|warning| warning.text)
     }
 
     /// How it does now.

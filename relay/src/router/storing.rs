@@ -18,6 +18,7 @@ use crate::router::outbox::Pump;
 use crate::router::route::UNAVAILABLE_RETRY_MS;
 use crate::router::tenant::Tenant;
 use crate::streams::{Append, Appended, Marks, Stored, StreamError, StreamKey};
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 
 /// Messages of one question.
@@ -27,6 +28,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Messages that may wait for one stream, and their bytes.
 const WAITING_MESSAGES_MAX: usize = 4_096;
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// When to try again where a tenant has too many topic streams: they end by age, so not soon.
+const TOPICS_RETRY_MS: u64 = 60_000;
 
 /// What waits to be stored in one stream.
 #[derive(Debug, Default)]
@@ -124,10 +127,14 @@ impl Router {
             };
             match self.streams.append(stream.clone(), messages).await {
                 Ok(Appended { stored, marks, readers }) => {
+                    let too_many = stored.iter().filter(|stored| **stored == Stored::TooManyTopics);
+                    for _ in too_many {
+                        self.metrics.limited(Limit::TenantTopicStreams, false);
+                    }
+                    for (settlement, stored) in settlements.into_iter().zip(&stored) {
+                        settle(settlement, *stored, &stream, marks.as_ref());
+                    }
                     if let Some(marks) = &marks {
-                        for (settlement, stored) in settlements.into_iter().zip(&stored) {
-                            settle(settlement, *stored, &stream, marks);
-                        }
                         for (stored, (body, expires_in_ms)) in stored.iter().zip(&bodies) {
                             if matches!(stored, Stored::At(_)) {
                                 self.copy(&tenant, &stream, body, *expires_in_ms);
@@ -136,9 +143,6 @@ impl Router {
                         if stored.iter().any(|stored| matches!(stored, Stored::At(_))) {
                             self.wake_readers(&tenant, &stream, marks, &readers);
                         }
-                    } else {
-                        let nobody = Outcome::failed(ErrorCode::NoRecipient);
-                        settle_all(settlements, nobody);
                     }
                 }
                 Err(StreamError::Away) => {
@@ -205,9 +209,12 @@ fn settle_all(settlements: Vec<Settlement>, outcome: Outcome) {
     }
 }
 
-fn settle(settlement: Settlement, stored: Stored, stream: &StreamKey, marks: &Marks) {
+fn settle(settlement: Settlement, stored: Stored, stream: &StreamKey, marks: Option<&Marks>) {
     match stored {
-        Stored::At(seq) | Stored::Repeat { seq, delivered: false } if stream.as_topic().is_some() => {
+        Stored::At(seq) | Stored::Repeat { seq, delivered: false }
+            if stream.as_topic().is_some()
+                && let Some(marks) = marks =>
+        {
             let (stream, epoch) = (Arc::clone(&stream.address), Arc::clone(&marks.epoch));
             settlement.settle_at(Place { stream, epoch, seq });
         }
@@ -216,6 +223,9 @@ fn settle(settlement: Settlement, stored: Stored, stream: &StreamKey, marks: &Ma
         Stored::NoRecipient => settlement.settle(Outcome::failed(ErrorCode::NoRecipient)),
         Stored::Saturated => {
             settlement.settle(Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS));
+        }
+        Stored::TooManyTopics => {
+            settlement.settle(Outcome::saturated(Limit::TenantTopicStreams, TOPICS_RETRY_MS));
         }
         Stored::OutOfOrder => settlement.settle(Outcome::failed(ErrorCode::OutOfOrder)),
     }

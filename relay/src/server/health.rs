@@ -34,6 +34,9 @@ struct DependencyReport {
     health: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     meanwhile: Option<&'static str>,
+    /// What is to be put right although it does its part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
 }
 
 fn dependencies(state: &ServerState) -> Vec<DependencyReport> {
@@ -41,6 +44,7 @@ fn dependencies(state: &ServerState) -> Vec<DependencyReport> {
         name: dependency.name,
         health: health.name(),
         meanwhile: (health == Health::Down).then_some(dependency.meanwhile),
+        warning: dependency.warns(),
     };
     state.dependencies.each().map(report).collect()
 }

@@ -5,6 +5,7 @@
 
 mod order;
 mod sessions;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub const SETTINGS: StreamSettings = StreamSettings {
     bytes: 100_000,
     age: Duration::from_hours(1),
     grace: Duration::from_mins(2),
+    topics: 8,
 };
 
 /// Puts a store to every check. `join` adds an instance.
@@ -25,6 +27,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     let (a, b) = (join().await, join().await);
     numbers(&*a, &*b).await;
     bounds(&*a).await;
+    topics::bound(&*a, &*b).await;
     order::repeats(&*a, &*b).await;
     order::counters(&*a).await;
     sessions::registration(&*a, &*b).await;
@@ -36,7 +39,7 @@ fn topic(name: &str) -> StreamKey {
     StreamKey::topic(&"acme".into(), name)
 }
 
-fn message(mid: &str, body: &str) -> Append {
+pub(super) fn message(mid: &str, body: &str) -> Append {
     Append {
         from: "alice".into(),
         mid: mid.into(),

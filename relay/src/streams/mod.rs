@@ -6,6 +6,7 @@
 //! * A message is stored once: who appends one again under its `mid` gets the position of the first.
 //! * An agent's stream keeps what a session of it has not acknowledged, a topic's the latest. Both are bounded by
 //!   count, bytes and age; what falls out shows in [`Marks::first`].
+//! * A topic's stream is made by its first message, as long as its tenant has room for one more.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -82,6 +83,8 @@ pub struct StreamSettings {
     pub age: Duration,
     /// How long a session outlives its connection.
     pub grace: Duration,
+    /// Topics of a tenant that have a stream at a time.
+    pub topics: usize,
 }
 
 /// Which stream.
@@ -197,7 +200,7 @@ pub struct Append {
 pub struct Appended {
     /// One for each.
     pub stored: Vec<Stored>,
-    /// How the stream stands now; nothing if there is none.
+    /// How the stream stands now; nothing if there is none, and then none was stored.
     pub marks: Option<Marks>,
     /// The instances of those who read an agent's stream.
     pub readers: Vec<InstanceId>,
@@ -221,6 +224,8 @@ pub enum Stored {
     Saturated,
     /// Its counter is not the next of the newest connection.
     OutOfOrder,
+    /// The topic has no stream, and its tenant has as many as it may.
+    TooManyTopics,
 }
 
 /// Some messages of a stream.

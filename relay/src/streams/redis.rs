@@ -8,6 +8,7 @@
 //! | `…:t:SESSION` | a session of the agent: its ticket, connection, instance |
 //! | `…:d:AGENT`, `…:e:AGENT` | the `mid`s of a sender, and those before them |
 //! | `…:c:SESSION` | the counter of a sending session |
+//! | `r1:n:{tenant}` | which topics of a tenant have a stream |
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -18,17 +19,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fred::types::{FromValue, Key, Value};
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use crate::auth::Digest;
 use crate::redis::{Commands, Redis, Script};
 use crate::streams::{
     Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening,
-    READ_MAX, READERS_MAX, Range, ReturnAddress, StreamError, StreamKey, StreamSettings, StreamStore,
+    READ_MAX, READERS_MAX, Range, ReturnAddress, Stored, StreamError, StreamKey, StreamSettings, StreamStore,
 };
 
 mod answer;
 #[cfg(test)]
 mod tests;
+mod topics;
+
+use topics::Entered;
 
 macro_rules! script {
     ($name:literal) => {
@@ -52,12 +57,13 @@ static BEFORE: Script = script!("before");
 pub struct RedisStreams {
     commands: Commands,
     settings: StreamSettings,
+    entered: Arc<Entered>,
 }
 
 impl RedisStreams {
     /// The streams on `redis`.
     pub fn join(redis: &Redis, settings: StreamSettings) -> Arc<RedisStreams> {
-        Arc::new(RedisStreams { commands: redis.commands().clone(), settings })
+        Arc::new(RedisStreams { commands: redis.commands().clone(), settings, entered: Arc::default() })
     }
 
     /// Runs a script on a stream and further keys of it. All of it is made before the call ends.
@@ -71,17 +77,42 @@ impl RedisStreams {
         let named = |part: &str| Key::from(format!("r1:s:{{{}:{}}}:{part}", stream.tenant, stream.address));
         let own = ["m", "l", "r"].map(named);
         let keys: Vec<Key> = own.into_iter().chain(further.into_iter().map(|part| named(&part))).collect();
-        let bytes = arguments.iter().map(|argument| argument.as_bytes().map_or(8, <[u8]>::len)).sum();
-        let commands = self.commands.clone();
-        async move {
-            let question = commands.begin(bytes).map_err(|_| StreamError::Away)?;
-            let answer = script.run_on(&question, keys, arguments).await;
-            answer.map_err(|error| {
-                if answer::was_refused(&error) { StreamError::Away } else { StreamError::Unanswered }
-            })
-        }
-        .boxed()
+        run(self.commands.clone(), script, keys, arguments).boxed()
     }
+
+    /// Whether a topic may have a stream; entered as one that has.
+    fn enter(&self, stream: &StreamKey) -> impl Future<Output = Result<bool, StreamError>> + use<> {
+        let (entered, stream) = (Arc::clone(&self.entered), stream.clone());
+        let (commands, settings) = (self.commands.clone(), self.settings);
+        async move {
+            if stream.as_topic().is_none() || entered.has(&stream, settings.age) {
+                return Ok(true);
+            }
+            let begun = Instant::now();
+            let keys = vec![topics::key(&stream.tenant).into()];
+            let arguments =
+                vec![text(&stream.address), millis(topics::life(settings.age)), text(settings.topics)];
+            let has_room = run::<u64>(commands, &topics::ENTER, keys, arguments).await? == 1;
+            if has_room {
+                entered.remember(&stream, begun);
+            }
+            Ok(has_room)
+        }
+    }
+}
+
+async fn run<R: FromValue>(
+    commands: Commands,
+    script: &'static Script,
+    keys: Vec<Key>,
+    arguments: Vec<Value>,
+) -> Result<R, StreamError> {
+    let bytes = arguments.iter().map(|argument| argument.as_bytes().map_or(8, <[u8]>::len)).sum();
+    let question = commands.begin(bytes).map_err(|_| StreamError::Away)?;
+    let answer = script.run_on(&question, keys, arguments).await;
+    answer.map_err(
+        |error| if answer::was_refused(&error) { StreamError::Away } else { StreamError::Unanswered },
+    )
 }
 
 fn text(value: impl fmt::Display) -> Value {
@@ -171,8 +202,20 @@ impl StreamStore for RedisStreams {
                 Value::Bytes(message.body),
             ]);
         }
+        let entered = self.enter(&stream);
         let appended = self.ask::<Vec<String>>(&APPEND, &stream, further, arguments);
-        async move { answer::appended(&appended.await?, count).ok_or(StreamError::Unanswered) }.boxed()
+        async move {
+            // One that was not asked has changed nothing.
+            if !entered.await.map_err(|_| StreamError::Away)? {
+                return Ok(Appended {
+                    stored: vec![Stored::TooManyTopics; count],
+                    marks: None,
+                    readers: Vec::new(),
+                });
+            }
+            answer::appended(&appended.await?, count).ok_or(StreamError::Unanswered)
+        }
+        .boxed()
     }
 
     fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>> {

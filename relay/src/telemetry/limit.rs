@@ -51,4 +51,6 @@ limits! {
     TenantQuotaMessages = "tenant_quota_messages",
     /// Bytes a second of a tenant, on all instances together.
     TenantQuotaBytes = "tenant_quota_bytes",
+    /// Topics of a tenant that have a stream, on all instances together.
+    TenantTopicStreams = "tenant_topic_streams",
 }

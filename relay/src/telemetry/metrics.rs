@@ -230,6 +230,8 @@ metrics! {
     revocation_reads_failed: Counter = "relay_revocation_reads_failed_total";
     /// Calls of the HTTP API that were refused because too many were under way.
     api_overload: Counter = "relay_api_overload_total";
+    /// Whether Redis has another maxmemory-policy than noeviction, so that it may forget accepted messages of qos 1.
+    redis_evicts: Gauge = "relay_redis_evicts";
     /// Whether this instance drains.
     draining: Gauge = "relay_draining";
 }
@@ -238,7 +240,7 @@ metrics! {
 fn limited(mode: &'static str) -> Vec<Counter> {
     describe_counter!(
         "relay_limited_total",
-        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions."
+        "What limits refused, or in a dry run would have: frames, WebSocket messages, connections, subscriptions, sends that would make a stream."
     );
     let limited =
         |limit: &Limit| metrics::counter!("relay_limited_total", "limit" => limit.name(), "mode" => mode);

@@ -44,6 +44,12 @@ impl Outcome {
         Outcome::Failed { reason, retry_after_ms: Some(retry_after_ms), limit: Some(limit) }
     }
 
+    /// A failure by a bound that others fill.
+    pub const fn saturated(limit: Limit, retry_after_ms: u64) -> Outcome {
+        let reason = ErrorCode::Saturated;
+        Outcome::Failed { reason, retry_after_ms: Some(retry_after_ms), limit: Some(limit) }
+    }
+
     /// Whether a client that asked for `mode` is told.
     pub const fn is_told(self, mode: ReceiptMode) -> bool {
         match mode {

@@ -4,6 +4,7 @@
 use anyhow::{Context, ensure};
 use relay_tests::api::Program;
 use relay_tests::fleet::{PATIENCE, TENANT};
+use relay_tests::reliable::Reliable;
 use relay_tests::secured::Secured;
 use relay_tests::{Fleet, eventually, turn};
 use serde_json::json;
@@ -31,10 +32,35 @@ async fn relays_are_joined_over_tls_with_least_rights() -> anyhow::Result<()> {
         ensure!((200..300).contains(&answer.status), "{path}: {answer:?}");
     }
     for instance in 0..3 {
+        let health = fleet.get(instance, "/health/ready").await?;
+        ensure!(!health.body.contains("warning"), "{health:?}");
         let log = fleet.child(instance).log();
         ensure!(!log.contains("NOPERM"), "a right is missing: {log}");
     }
     Ok(())
+}
+
+/// With the same rights.
+#[tokio::test]
+async fn a_redis_that_evicts_is_used_and_told_of() -> anyhow::Result<()> {
+    let _machine = turn::shared().await;
+    let redis = Secured::start_with(&["--maxmemory-policy", "allkeys-lru"]).await?;
+    let authority = redis.authority().to_str().context("a path that is no text")?;
+    let fleet = Fleet::over(redis.url(), 1, &[("RELAY_REDIS_CA_FILE", authority)]).await?;
+    eventually("health, log and metrics say so", PATIENCE, async || {
+        let health = fleet.get(0, "/health/ready").await?;
+        let told = health.body.contains("\"warning\":\"its maxmemory-policy is not noeviction")
+            && fleet.child(0).log().contains("set its maxmemory-policy to noeviction")
+            && fleet.metrics(0).await?.sum("relay_redis_evicts") > 0.0;
+        ensure!(health.status == 200, "it serves: {health:?}");
+        Ok(told.then_some(()))
+    })
+    .await?;
+    let (mut alice, mut bob) =
+        (Reliable::join(&fleet, 0, "alice").await?, Reliable::join(&fleet, 0, "bob").await?);
+    let id = alice.send("agent/bob", "m1", None).await?;
+    bob.present(1).await?;
+    alice.until(|book| book.has(id, "delivered")).await
 }
 
 #[tokio::test]

@@ -54,8 +54,13 @@ impl Fleet {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = MemoryHub::new(tracker.clone(), stop.clone());
         let directories = MemoryDirectoryHub::new();
-        let settings =
-            StreamSettings { messages: 1 << 20, bytes: 1 << 30, age: Duration::from_hours(1), grace: GRACE };
+        let settings = StreamSettings {
+            messages: 1 << 20,
+            bytes: 1 << 30,
+            age: Duration::from_hours(1),
+            grace: GRACE,
+            topics: 1_000,
+        };
         let streams = MemoryStreams::new(settings);
         let metrics = Metrics::new().unwrap();
         let (mut buses, mut routers) = (Vec::new(), Vec::new());

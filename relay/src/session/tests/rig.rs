@@ -137,6 +137,7 @@ impl Rig {
             bytes: config.streams.stream_bytes,
             age: Duration::from_secs(config.streams.stream_age_s),
             grace: config.streams.grace(),
+            topics: config.streams.stream_topics,
         });
         let tracker = lifecycle.services.clone();
         let router =

@@ -35,6 +35,27 @@ async fn a_stored_message_has_a_place_and_comes_to_both_classes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_beyond_those_of_its_tenant_is_refused_by_name() {
+    let rig = Rig::new(&["--stream-topics", "2"]).await;
+    let mut publisher = rig.join("acme/publisher").await;
+    for (topic, mid) in [("a", "m1"), ("b", "m2"), ("a", "m3")] {
+        let id = send(&mut publisher, &format!("topic/{topic}"), mid, "").await;
+        assert_eq!(publisher.next_frame("receipt").await["accepted"], json!([[id, id]]));
+    }
+    let id = send(&mut publisher, "topic/c", "m4", "").await;
+    let limit = "tenant_topic_streams";
+    assert_eq!(
+        publisher.next_frame("receipt").await["failed"],
+        json!([{ "id": id, "reason": "saturated", "retry_after_ms": 60_000, "limit": limit }])
+    );
+    let page = rig.context.metrics.render();
+    assert!(page.contains(&format!(r#"relay_limited_total{{limit="{limit}",mode="enforced"}} 1"#)), "{page}");
+    // Without a stream it is still a topic.
+    publisher.command(r#""type":"send","to":"topic/c","payload":"m5","receipt":"all""#).await;
+    assert!(publisher.next_frame("receipt").await["failed"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_begins_where_it_asks() {
     let rig = Rig::new(&["--stream-messages", "5"]).await;
     let mut publisher = rig.join("acme/publisher").await;

@@ -4,7 +4,7 @@ mod log;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::{self, FutureExt as _};
 use parking_lot::Mutex;
@@ -21,6 +21,8 @@ use log::Log;
 const BYTES_MAX: usize = 512 * 1024 * 1024;
 /// How often streams that ended are looked for: each time so many calls were made.
 const SWEEP_EVERY: u32 = 4_096;
+/// How often at most because a tenant has too many: it goes over the streams of all.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Streams in memory.
 #[derive(Debug)]
@@ -32,8 +34,53 @@ pub struct MemoryStreams {
 #[derive(Debug, Default)]
 struct Kept {
     logs: HashMap<StreamKey, Log, ahash::RandomState>,
+    /// How many of them are of topics, for each tenant.
+    topics: HashMap<Arc<str>, usize, ahash::RandomState>,
     bytes: usize,
     calls: u32,
+    swept: Option<Instant>,
+}
+
+impl Kept {
+    fn remove(&mut self, stream: &StreamKey) {
+        let Some(log) = self.logs.remove(stream) else { return };
+        self.bytes -= log.bytes();
+        if stream.as_topic().is_none() {
+            return;
+        }
+        if let Some(count) = self.topics.get_mut(&stream.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                self.topics.remove(&stream.tenant);
+            }
+        }
+    }
+
+    /// Forgets the streams that ended.
+    fn sweep(&mut self, now: Instant, age: Duration) {
+        (self.calls, self.swept) = (0, Some(now));
+        let over = self.logs.iter().filter(|(_, log)| log.is_over(now, age));
+        let over: Vec<StreamKey> = over.map(|(stream, _)| stream.clone()).collect();
+        for stream in &over {
+            self.remove(stream);
+        }
+    }
+
+    /// Makes a stream if there is room for it.
+    fn make(&mut self, stream: &StreamKey, now: Instant, settings: &StreamSettings) {
+        if stream.as_topic().is_some() {
+            let is_full =
+                |kept: &Kept| kept.topics.get(&stream.tenant).is_some_and(|n| *n >= settings.topics);
+            if is_full(self) && self.swept.is_none_or(|swept| now - swept >= SWEEP_PAUSE) {
+                self.sweep(now, settings.age);
+            }
+            if is_full(self) {
+                return;
+            }
+            *self.topics.entry(Arc::clone(&stream.tenant)).or_default() += 1;
+        }
+        self.logs.insert(stream.clone(), Log::new(now));
+    }
 }
 
 /// The time of a call.
@@ -49,7 +96,7 @@ impl MemoryStreams {
         Arc::new(MemoryStreams { kept: Mutex::default(), settings })
     }
 
-    /// Asks a stream, made if `make` says so.
+    /// Asks a stream, made if `make` says so and there is room for it.
     fn ask<T>(
         &self,
         stream: &StreamKey,
@@ -62,20 +109,13 @@ impl MemoryStreams {
         let kept = &mut *kept;
         kept.calls += 1;
         if kept.calls >= SWEEP_EVERY {
-            kept.calls = 0;
-            kept.logs.retain(|_, log| {
-                let ended = log.is_over(now.at, self.settings.age);
-                kept.bytes -= if ended { log.bytes() } else { 0 };
-                !ended
-            });
+            kept.sweep(now.at, self.settings.age);
         }
-        if kept.logs.get(stream).is_some_and(|log| log.is_over(now.at, self.settings.age))
-            && let Some(over) = kept.logs.remove(stream)
-        {
-            kept.bytes -= over.bytes();
+        if kept.logs.get(stream).is_some_and(|log| log.is_over(now.at, self.settings.age)) {
+            kept.remove(stream);
         }
         if make && !kept.logs.contains_key(stream) {
-            kept.logs.insert(stream.clone(), Log::new(now.at));
+            kept.make(stream, now.at, &self.settings);
         }
         let has_room = kept.bytes < BYTES_MAX;
         let Some(log) = kept.logs.get_mut(stream) else { return ask(None, now, has_room) };
@@ -122,7 +162,8 @@ impl StreamStore for MemoryStreams {
         let is_topic = stream.as_topic().is_some();
         answer(self.ask(&stream, is_topic, |log, now, has_room| {
             let Some(log) = log else {
-                let stored = vec![Stored::NoRecipient; messages.len()];
+                let why = if is_topic { Stored::TooManyTopics } else { Stored::NoRecipient };
+                let stored = vec![why; messages.len()];
                 return Appended { stored, marks: None, readers: Vec::new() };
             };
             if is_topic {
@@ -165,5 +206,25 @@ mod tests {
     async fn memory_conforms() {
         let store = MemoryStreams::new(conformance::SETTINGS);
         conformance::check(async || Arc::clone(&store) as Arc<dyn StreamStore>).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_that_ended_makes_room_for_another() {
+        let store = MemoryStreams::new(conformance::SETTINGS);
+        let tenant: Arc<str> = "acme".into();
+        let store_in = async |name: String| {
+            let message = conformance::message("1", "x");
+            store.append(StreamKey::topic(&tenant, &name), vec![message]).await.unwrap().stored
+        };
+        for number in 0..conformance::SETTINGS.topics {
+            assert_eq!(store_in(format!("former{number}")).await, [Stored::At(1)]);
+        }
+        assert_eq!(store_in("further".to_owned()).await, [Stored::TooManyTopics]);
+        tokio::time::advance(conformance::SETTINGS.age).await;
+        for number in 0..conformance::SETTINGS.topics {
+            assert_eq!(store_in(format!("later{number}")).await, [Stored::At(1)]);
+        }
+        assert_eq!(store_in("further".to_owned()).await, [Stored::TooManyTopics]);
+        assert_eq!(store.kept.lock().logs.len(), conformance::SETTINGS.topics);
     }
 }
