@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod peer;
 pub mod program;
 pub mod raw;
+pub mod reconnecting;
 pub mod redis;
 pub mod reliable;
 pub mod secured;

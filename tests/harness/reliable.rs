@@ -127,7 +127,8 @@ impl Book {
         self.outcomes.iter().any(|(of, told)| *of == id && *told == outcome)
     }
 
-    fn positions(&self) -> Vec<Position<'static>> {
+    /// Up to where each stream was presented.
+    pub fn positions(&self) -> Vec<Position<'static>> {
         let position = |(stream, (epoch, seq)): (&String, &(String, u64))| Position {
             stream: stream.clone().into(),
             epoch: epoch.clone().into(),
@@ -136,7 +137,8 @@ impl Book {
         self.positions.iter().map(position).collect()
     }
 
-    fn take(&mut self, frame: &ServerFrame<'_>) {
+    /// Takes what a frame says.
+    pub fn take(&mut self, frame: &ServerFrame<'_>) {
         match frame {
             ServerFrame::Ok { id } => self.done.push(*id),
             ServerFrame::Message(message) => {

@@ -104,6 +104,18 @@ impl Cluster {
         Ok(self.relays.len() - 1)
     }
 
+    /// Lets a relay drain and starts another where it was. An error also if it did not leave cleanly.
+    pub async fn restart(&mut self, index: usize) -> anyhow::Result<()> {
+        let leaving = self.relays.remove(index);
+        let end = leaving.child.log_end();
+        let status = leaving.child.stop().await?;
+        anyhow::ensure!(status.success(), "a relay ended with {status}:\n{end}");
+        let (port, name) = (leaving.target.address.port(), format!("relay-{}", self.started));
+        self.started += 1;
+        self.relays.insert(index, Relay::start_on(port, &name, &self.options, self.folder.path()).await?);
+        Ok(())
+    }
+
     /// Where agents connect.
     pub fn targets(&self) -> Vec<Target> {
         self.relays.iter().map(|relay| relay.target.clone()).collect()

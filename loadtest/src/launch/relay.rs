@@ -35,7 +35,16 @@ pub struct Relay {
 impl Relay {
     /// Starts one on a free port and waits until it is ready. Its log is `<name>.log` in `folder`.
     pub async fn start(name: &str, options: &RelayOptions, folder: &Path) -> anyhow::Result<Relay> {
-        let port = free_port().await?;
+        Relay::start_on(free_port().await?, name, options, folder).await
+    }
+
+    /// The same on a port.
+    pub async fn start_on(
+        port: u16,
+        name: &str,
+        options: &RelayOptions,
+        folder: &Path,
+    ) -> anyhow::Result<Relay> {
         let mut command = Command::new(&options.binary);
         command.arg("serve").args(&options.arguments).env_clear();
         for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"] {
