@@ -37,8 +37,8 @@ use crate::tls::NotCertificates;
 /// How long [`Redis::open`] waits for a first answer before it goes on without.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
-/// How long a client may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long a client may take to say goodbye: half of what a leaving instance gives everything that is not a session.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// What an operator chose.
 #[derive(Debug, Clone)]
