@@ -64,6 +64,12 @@ impl ChunkWriter {
         self.frames == 0
     }
 
+    /// Gives back the room that growing left over. For frames that wait: those that are written at once are gone sooner.
+    pub fn fit(&mut self) {
+        // With room for the closing bracket.
+        self.bytes.shrink_to(self.bytes.len() + 1);
+    }
+
     /// The chunk, if there is a frame in it.
     pub fn finish(self, encoding: Encoding) -> Option<Chunk> {
         let ChunkWriter { mut bytes, frames } = self;

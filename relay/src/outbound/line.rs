@@ -85,7 +85,11 @@ impl Line {
         encoding: Encoding,
         taken_at: Instant,
     ) -> usize {
-        if self.tail.as_ref().is_some_and(|tail| tail.is_long()) {
+        if let Some(tail) = &mut self.tail
+            && tail.is_long()
+        {
+            // Nobody has come for it, and more may wait behind it: a queue takes the memory that it is said to take.
+            tail.frames.fit();
             self.close_tail();
         }
         let tail = self.tail.get_or_insert_with(|| {
