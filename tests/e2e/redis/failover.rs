@@ -6,11 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use relay_tests::fleet::UNLIMITED;
 use relay_tests::sentinel::Watched;
-use relay_tests::talk::{Conversation, Talk};
-use relay_tests::{Fleet, seed, turn};
+use relay_tests::{Fleet, turn};
 use tokio::time::Instant;
 
-use super::probes::{PATIENCE, Probes, TALK, accounted_for, flows};
+use super::probes::{PATIENCE, Probes, accounted_for, flows};
 
 /// From the primary's death on: Sentinel takes a second to be sure, and some to agree.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
@@ -26,10 +25,7 @@ async fn the_primary_dies_and_its_replica_takes_over() -> anyhow::Result<()> {
     })?;
     let mut redis = Watched::start().await?;
     let fleet = Fleet::over(redis.url(), 3, &UNLIMITED).await?;
-    let mut probes = Probes::gather(&fleet).await?;
-    probes.all_flow(PATIENCE).await?;
-    let conversation = Conversation::begin(&fleet, Talk { seed: seed::seed(), ..TALK }).await?;
-    flows(&conversation, 2_000).await?;
+    let (mut probes, conversation) = Probes::under_traffic(&fleet).await?;
     for time in 1..=times {
         redis.kill_primary().await?;
         let died = Instant::now();

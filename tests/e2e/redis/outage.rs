@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use relay_tests::fleet::UNLIMITED;
-use relay_tests::talk::{Conversation, Talk};
-use relay_tests::{Fleet, eventually, seed, turn};
+use relay_tests::{Fleet, eventually, turn};
 use tokio::time::Instant;
 
-use super::probes::{PATIENCE, Probes, TALK, accounted_for, bus_is, flows};
+use super::probes::{PATIENCE, Probes, accounted_for, bus_is, flows};
 
 /// After which everything must flow again.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -22,10 +21,7 @@ const GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 async fn redis_killed_and_restarted_empty() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
     let mut fleet = Fleet::joined(3, &UNLIMITED).await?;
-    let mut probes = Probes::gather(&fleet).await?;
-    probes.all_flow(PATIENCE).await?;
-    let conversation = Conversation::begin(&fleet, Talk { seed: seed::seed(), ..TALK }).await?;
-    flows(&conversation, 2_000).await?;
+    let (mut probes, conversation) = Probes::under_traffic(&fleet).await?;
     let before = fleet.rss_bytes_max()?;
 
     fleet.redis()?.kill().await?;
@@ -48,10 +44,7 @@ async fn redis_killed_and_restarted_empty() -> anyhow::Result<()> {
 async fn redis_stands_still_and_goes_on() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
     let mut fleet = Fleet::joined(3, &UNLIMITED).await?;
-    let mut probes = Probes::gather(&fleet).await?;
-    probes.all_flow(PATIENCE).await?;
-    let conversation = Conversation::begin(&fleet, Talk { seed: seed::seed(), ..TALK }).await?;
-    flows(&conversation, 2_000).await?;
+    let (mut probes, conversation) = Probes::under_traffic(&fleet).await?;
     let begun = Instant::now();
     fleet.redis()?.freeze()?;
     eventually("Redis has stood still for long enough", PATIENCE, async || {

@@ -9,7 +9,7 @@ use relay_protocol::client::ReceiptMode;
 use relay_protocol::{Address, Payload, ServerFrame};
 use relay_tests::fleet::{address, tell};
 use relay_tests::talk::{Conversation, Pace, Talk};
-use relay_tests::{Fleet, eventually};
+use relay_tests::{Fleet, eventually, seed};
 use tokio::time::Instant;
 
 pub(super) const INSTANCES: usize = 3;
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_millis(500);
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Traffic under which things happen.
-pub(super) const TALK: Talk = Talk {
+const TALK: Talk = Talk {
     agents: 60,
     subscribers: 10,
     topics_percent: 30,
@@ -70,6 +70,15 @@ impl Probes {
             agents.push(agent);
         }
         Ok(Probes { agents, round: 0 })
+    }
+
+    /// Everything flows between the relays of a fleet, and agents talk.
+    pub(super) async fn under_traffic(fleet: &Fleet) -> anyhow::Result<(Probes, Conversation)> {
+        let mut probes = Probes::gather(fleet).await?;
+        probes.all_flow(PATIENCE).await?;
+        let conversation = Conversation::begin(fleet, Talk { seed: seed::seed(), ..TALK }).await?;
+        flows(&conversation, 2_000).await?;
+        Ok((probes, conversation))
     }
 
     /// New messages are sent until one round of them arrives completely, and then a second at the first try.
