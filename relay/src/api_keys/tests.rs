@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::{self, BoxFuture, FutureExt as _};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::api_keys::memory::MemoryApiKeys;
 use crate::api_keys::redis::RedisApiKeys;
 use crate::api_keys::{ApiKeyError, ApiKeyRequest, ApiKeyStore, ApiKeys, TokensAndApiKeys, conformance};
-use crate::auth::{AuthError, Authenticator, InvalidRight, Principal, RightsClaim};
+use crate::auth::{AuthError, Authenticator, Gated, InvalidRight, Principal, RightsClaim};
 use crate::redis::test_server::TestServer;
-use crate::redis::{Redis, RedisSettings};
 use crate::revocation::memory::MemoryRevocationHub;
-use crate::revocation::{Checked, Revocation, RevocationSettings, Revocations};
+use crate::revocation::{Revocation, RevocationSettings, Revocations};
 use crate::telemetry::metrics::Metrics;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -36,7 +33,7 @@ impl Authenticator for NoTokens {
 struct Rig {
     keys: ApiKeys,
     revocations: Arc<Revocations>,
-    authenticator: Checked,
+    authenticator: Gated,
 }
 
 fn rig(store: Arc<dyn ApiKeyStore>) -> Rig {
@@ -44,7 +41,7 @@ fn rig(store: Arc<dyn ApiKeyStore>) -> Rig {
     let revocations =
         Revocations::new(MemoryRevocationHub::new(DAY).join(), settings, |_| {}, Metrics::new().unwrap());
     let inner = TokensAndApiKeys::new(Arc::new(NoTokens), Arc::clone(&store), DAY);
-    let authenticator = Checked::new(Arc::new(inner), Arc::clone(&revocations));
+    let authenticator = Gated::new(Arc::new(inner), Arc::<Revocations>::clone(&revocations));
     Rig { keys: ApiKeys::new(store, Arc::clone(&revocations)), revocations, authenticator }
 }
 
@@ -62,14 +59,7 @@ fn request() -> ApiKeyRequest {
 async fn redis_conforms() {
     let server = TestServer::start().await;
     let join = async || {
-        let redis = Redis::open(
-            &server.url(),
-            RedisSettings::default(),
-            TaskTracker::new(),
-            CancellationToken::new(),
-        )
-        .await
-        .unwrap();
+        let redis = server.open().await;
         RedisApiKeys::join(&redis)
     };
     conformance::check(join().await, join().await).await;
@@ -168,10 +158,7 @@ async fn what_cannot_be_a_key_is_not_made() {
 #[tokio::test]
 async fn while_redis_is_away_a_key_is_refused_for_the_time_being() {
     let mut server = TestServer::start().await;
-    let redis =
-        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
-            .await
-            .unwrap();
+    let redis = server.open().await;
     let rig = rig(RedisApiKeys::join(&redis));
     let (key, text) = rig.keys.create(request(), SystemTime::now()).await.unwrap();
     assert!(rig.authenticator.authenticate(text.expose_text(), SystemTime::now()).await.is_ok());

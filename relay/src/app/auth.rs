@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_keys::{ApiKeyStore, ApiKeys, TokensAndApiKeys};
 use crate::auth::mint::random_secret;
-use crate::auth::{Algorithm, Authenticator, JwtAuthenticator, JwtRules, KeySet, Minter};
+use crate::auth::{Algorithm, Authenticator, Gated, JwtAuthenticator, JwtRules, KeySet, Minter};
 use crate::auth::{FIREBASE_KEYS_URL, FirebaseRules, Issuer, KeyServer, KeyServerSettings, RightsClaim};
 use crate::config::Config;
 use crate::config::ConfigError;
@@ -20,10 +20,10 @@ use crate::config::auth::AuthConfig;
 use crate::config::key_servers::KeyServersConfig;
 use crate::lifecycle::Lifecycle;
 use crate::resilience::Health;
-use crate::revocation::{Checked, Revocation, RevocationSettings, RevocationStore, Revocations, Target};
+use crate::revocation::{Revocation, RevocationSettings, RevocationStore, Revocations, Target};
 use crate::router::{Concerned, Router};
 use crate::telemetry::metrics::Metrics;
-use crate::tenants::{InGoodStanding, TenantStore, Tenants};
+use crate::tenants::{TenantStore, Tenants};
 
 /// The least time between two questions to a key server for the sake of an unknown `kid`: made-up ones cost it no more
 /// than that.
@@ -98,11 +98,11 @@ pub(super) fn build(
     let revocations = Revocations::new(stores.revocations, settings, tell, Arc::clone(metrics));
     let life_max = Duration::from_secs(auth.auth_max_lifetime_s);
     let believed = Arc::new(TokensAndApiKeys::new(tokens, Arc::clone(&stores.api_keys), life_max));
-    let checked = Arc::new(Checked::new(believed, Arc::clone(&revocations)));
+    let checked = Arc::new(Gated::new(believed, Arc::<Revocations>::clone(&revocations)));
     let concerned = Arc::clone(router);
     let suspended = move |tenant: &Arc<str>| concerned.recheck(&Concerned::Tenant(Arc::clone(tenant)));
     let tenants = Tenants::new(stores.tenants, suspended);
-    let authenticator = Arc::new(InGoodStanding::new(checked, Arc::clone(&tenants)));
+    let authenticator = Arc::new(Gated::new(checked, Arc::<Tenants>::clone(&tenants)));
     let api_keys = Arc::new(ApiKeys::new(stores.api_keys, Arc::clone(&revocations)));
     Ok(Identity { authenticator, servers, revocations, api_keys, tenants, minter })
 }

@@ -7,6 +7,7 @@
 pub mod algorithm;
 mod digest;
 pub mod error;
+mod gated;
 mod grants;
 mod json;
 pub mod jwt;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 pub use algorithm::Algorithm;
 pub use digest::{Digest, digest};
 pub use error::AuthError;
+pub use gated::{Gate, Gated};
 pub use jwt::{FIREBASE_KEYS_URL, FirebaseRules, Issuer, JwtAuthenticator, JwtRules};
 pub use key_server::{KeyServer, KeyServerSettings};
 pub use keyset::KeySet;

@@ -3,7 +3,6 @@
 //! A revocation is stored once and read by every instance into a list of its own, so that looking needs no question. It
 //! lasts as long as any token it may concern lives. What the store promises is what `conformance` checks.
 
-mod checked;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 mod list;
@@ -23,7 +22,6 @@ use thiserror::Error;
 
 use crate::auth::TokenKey;
 
-pub use checked::Checked;
 pub use revocations::{RevocationSettings, Revocations};
 
 /// The most revocations in force at a time, some 200 bytes each on every instance. More at a time are better told by

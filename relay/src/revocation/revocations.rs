@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{AuthError, Principal};
+use crate::auth::{AuthError, Gate, Principal};
 use crate::revocation::list::{List, is_younger};
 use crate::revocation::{
     Position, REVOCATIONS_MAX, Revocation, RevocationError, RevocationStore, StoreError,
@@ -70,24 +70,6 @@ impl Revocations {
             // Owed from here on.
             Err(StoreError::Away) => Err(RevocationError::Away),
         }
-    }
-
-    /// Whether a principal may come in. While the list is out of date only with a token that was made lately: its issuer
-    /// vouched for it no longer ago than the list did.
-    pub fn admit(&self, principal: &Principal, now: SystemTime) -> Result<(), AuthError> {
-        self.check(principal)?;
-        let stale_for = self.settings.stale_for;
-        let is_fresh = self.read_at.borrow().is_some_and(|at| at.elapsed() <= stale_for);
-        if is_fresh || is_younger(principal, stale_for, now) {
-            Ok(())
-        } else {
-            Err(AuthError::RevocationsUnavailable)
-        }
-    }
-
-    /// Whether a principal that is in may stay, as far as is known.
-    pub fn check(&self, principal: &Principal) -> Result<(), AuthError> {
-        if self.list.read().concerns(principal) { Err(AuthError::Revoked) } else { Ok(()) }
     }
 
     /// Waits until the list has been read once.
@@ -160,6 +142,25 @@ impl Revocations {
         if self.list.write().add(revocation, self.settings.life, stored) {
             (self.tell)(revocation);
         }
+    }
+}
+
+impl Gate for Revocations {
+    /// While the list is out of date only with a token that was made lately: its issuer vouched for it no longer ago than
+    /// the list did.
+    fn admit(&self, principal: &Principal, now: SystemTime) -> Result<(), AuthError> {
+        self.check(principal)?;
+        let stale_for = self.settings.stale_for;
+        let is_fresh = self.read_at.borrow().is_some_and(|at| at.elapsed() <= stale_for);
+        if is_fresh || is_younger(principal, stale_for, now) {
+            Ok(())
+        } else {
+            Err(AuthError::RevocationsUnavailable)
+        }
+    }
+
+    fn check(&self, principal: &Principal) -> Result<(), AuthError> {
+        if self.list.read().concerns(principal) { Err(AuthError::Revoked) } else { Ok(()) }
     }
 }
 

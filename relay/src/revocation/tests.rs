@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{AuthError, Principal, Rights};
+use crate::auth::{AuthError, Gate, Principal, Rights};
 use crate::bus::conformance::eventually;
 use crate::redis::test_server::TestServer;
-use crate::redis::{Redis, RedisSettings};
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
 use crate::revocation::{
@@ -39,8 +38,7 @@ fn start(store: Arc<dyn RevocationStore>, stop: CancellationToken, life: Duratio
 
 async fn join(server: &TestServer) -> Instance {
     let stop = CancellationToken::new();
-    let redis =
-        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), stop.clone()).await.unwrap();
+    let redis = server.open_until(&stop).await;
     start(RedisRevocations::join(&redis, LIFE), stop, LIFE)
 }
 
@@ -63,14 +61,7 @@ impl Instance {
 async fn redis_conforms() {
     let server = TestServer::start().await;
     conformance::check(async || {
-        let redis = Redis::open(
-            &server.url(),
-            RedisSettings::default(),
-            TaskTracker::new(),
-            CancellationToken::new(),
-        )
-        .await
-        .unwrap();
+        let redis = server.open().await;
         RedisRevocations::join(&redis, LIFE) as Arc<dyn RevocationStore>
     })
     .await;
@@ -82,10 +73,7 @@ async fn redis_conforms() {
 #[tokio::test]
 async fn stores_are_bounded() {
     let server = TestServer::start().await;
-    let redis =
-        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
-            .await
-            .unwrap();
+    let redis = server.open().await;
     conformance::check_bound(RedisRevocations::join(&redis, LIFE)).await;
 }
 

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{AuthError, Gate, Principal};
 use crate::tenants::{Snapshot, Standing, TenantError, TenantStore};
 
 /// How often the store is read: half of the second within which a suspension is in force.
@@ -126,6 +127,16 @@ impl Tenants {
         if standing.suspended {
             (self.tell)(tenant);
         }
+    }
+}
+
+impl Gate for Tenants {
+    fn admit(&self, principal: &Principal, _: SystemTime) -> Result<(), AuthError> {
+        self.check(principal)
+    }
+
+    fn check(&self, principal: &Principal) -> Result<(), AuthError> {
+        if self.is_suspended(principal.tenant()) { Err(AuthError::TenantSuspended) } else { Ok(()) }
     }
 }
 

@@ -7,7 +7,6 @@ pub mod conformance;
 mod list;
 pub mod memory;
 pub mod redis;
-mod standing;
 
 use std::sync::Arc;
 
@@ -15,7 +14,6 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 pub use list::Tenants;
-pub use standing::InGoodStanding;
 
 /// The most tenants of which something is known that is not the rule; some 100 bytes each on every instance.
 pub const TENANTS_MAX: usize = 10_000;
