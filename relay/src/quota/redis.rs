@@ -92,8 +92,6 @@ impl QuotaStore for RedisQuota {
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::bus::conformance::eventually;
@@ -101,11 +99,7 @@ mod tests {
     use crate::redis::test_server::TestServer;
 
     async fn join(server: &TestServer) -> (Arc<RedisQuota>, Arc<Metrics>) {
-        let token = CancellationToken::new();
-        let redis =
-            Redis::open(&server.url(), crate::redis::RedisSettings::default(), TaskTracker::new(), token)
-                .await
-                .unwrap();
+        let redis = server.open().await;
         let metrics = Metrics::new().unwrap();
         (Arc::new(RedisQuota::new(&redis, 20, &metrics)), metrics)
     }

@@ -10,8 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::bus::conformance::eventually;
+use crate::redis::{Redis, RedisSettings};
 
 /// Runs until it is dropped.
 pub(crate) struct TestServer {
@@ -40,6 +43,24 @@ impl TestServer {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A connection to it as a relay has, until `token` ends it.
+    pub(crate) async fn open_until(&self, token: &CancellationToken) -> Redis {
+        Redis::open(&self.url(), RedisSettings::default(), TaskTracker::new(), token.clone()).await.unwrap()
+    }
+
+    /// A connection to it as a relay has.
+    pub(crate) async fn open(&self) -> Redis {
+        self.open_until(&CancellationToken::new()).await
+    }
+
+    /// How many keys it holds that have no end.
+    pub(crate) async fn keys_for_good(&self) -> usize {
+        let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do \
+            if redis.call('PTTL', key) < 0 then n = n + 1 end end return n";
+        let said = self.say(&format!("EVAL \"{script}\" 0")).await;
+        said.trim().trim_start_matches(':').parse().unwrap()
     }
 
     /// Starts it, empty.

@@ -44,10 +44,7 @@ async fn a_redis_without_memory_is_not_asked_to_store_and_still_publishes() {
 async fn whether_redis_evicts_is_seen_at_each_connection() {
     let mut server = TestServer::start().await;
     server.say("CONFIG SET maxmemory-policy volatile-lru").await;
-    let redis =
-        Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), CancellationToken::new())
-            .await
-            .unwrap();
+    let redis = server.open().await;
     let evicts = redis.evicts();
     eventually("it is seen", async || evicts()).await;
     assert_eq!(store(&redis).await, Some(true), "it is used all the same");

@@ -39,7 +39,7 @@ fn topic(name: &str) -> StreamKey {
     StreamKey::topic(&"acme".into(), name)
 }
 
-pub(super) fn message(mid: &str, body: &str) -> Append {
+pub(in crate::streams) fn message(mid: &str, body: &str) -> Append {
     Append {
         from: "alice".into(),
         mid: mid.into(),

@@ -126,20 +126,11 @@ mod tests {
     use super::*;
     use crate::redis::test_server::TestServer;
     use crate::tenants::conformance;
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
 
     #[tokio::test]
     async fn redis_conforms() {
         let server = TestServer::start().await;
-        let redis = Redis::open(
-            &server.url(),
-            crate::redis::RedisSettings::default(),
-            TaskTracker::new(),
-            CancellationToken::new(),
-        )
-        .await
-        .unwrap();
+        let redis = server.open().await;
         conformance::check(async || RedisTenants::join(&redis) as Arc<dyn TenantStore>).await;
         assert_ne!(server.say("PTTL r1:tenants").await, ":-1\r\n", "no key without an expiry");
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
@@ -12,13 +11,10 @@ use crate::directory::DirectoryError;
 use crate::directory::conformance::{self, Instance, own};
 use crate::directory::redis::RedisDirectory;
 use crate::redis::test_server::TestServer;
-use crate::redis::{Redis, RedisSettings};
 
 async fn join(server: &TestServer) -> Instance {
     let token = CancellationToken::new();
-    let redis = Redis::open(&server.url(), RedisSettings::default(), TaskTracker::new(), token.clone())
-        .await
-        .unwrap();
+    let redis = server.open_until(&token).await;
     let id = InstanceId::random();
     let directory = RedisDirectory::join(&redis, &id).await;
     let crash = Box::new(move |_| token.cancel());

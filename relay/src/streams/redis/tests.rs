@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
 use super::*;
 use crate::bus::conformance::eventually;
-use crate::redis::RedisSettings;
 use crate::redis::test_server::TestServer;
 use crate::streams::conformance::{self, SETTINGS};
 use crate::streams::{Stored, StreamStore};
 
 async fn join(server: &TestServer) -> Arc<RedisStreams> {
-    let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
-    let redis = Redis::open(&server.url(), RedisSettings::default(), tracker, token).await.unwrap();
+    let redis = server.open().await;
     RedisStreams::join(&redis, SETTINGS)
 }
 
@@ -22,26 +17,11 @@ async fn join(server: &TestServer) -> Arc<RedisStreams> {
 async fn redis_conforms_and_keeps_no_key_for_good() {
     let server = TestServer::start().await;
     conformance::check(async || join(&server).await as Arc<dyn StreamStore>).await;
-    let script = "local n = 0 for _, key in ipairs(redis.call('KEYS', '*')) do \
-        if redis.call('PTTL', key) < 0 then n = n + 1 end end return n";
-    assert_eq!(server.say(&format!("EVAL \"{script}\" 0")).await, ":0\r\n", "no key without an expiry");
-}
-
-fn message(mid: &str) -> Append {
-    Append {
-        from: "alice".into(),
-        mid: mid.into(),
-        session: "alice~1".into(),
-        generation: 1,
-        counter: None,
-        expires_in_ms: None,
-        return_to: None,
-        body: "x".into(),
-    }
+    assert_eq!(server.keys_for_good().await, 0, "no key without an expiry");
 }
 
 async fn append(store: &RedisStreams, mid: &str) -> Appended {
-    store.append(StreamKey::topic(&"acme".into(), "a"), vec![message(mid)]).await.unwrap()
+    store.append(StreamKey::topic(&"acme".into(), "a"), vec![conformance::message(mid, "x")]).await.unwrap()
 }
 
 #[tokio::test]
@@ -58,7 +38,7 @@ async fn a_redis_that_forgot_has_another_epoch() {
     assert_eq!(flushed.translate(&before.epoch, 2), None);
     server.kill();
     eventually("its absence is noticed", async || {
-        store.append(StreamKey::topic(&"acme".into(), "a"), vec![message("3")]).await
+        store.append(StreamKey::topic(&"acme".into(), "a"), vec![conformance::message("3", "x")]).await
             == Err(StreamError::Away)
     })
     .await;
