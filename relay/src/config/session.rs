@@ -20,6 +20,10 @@ pub struct SessionConfig {
     /// milliseconds.
     #[arg(long, env = "RELAY_SLOW_MS", default_value_t = 10_000, value_name = "MS")]
     pub slow_ms: u64,
+    /// How long a connection is kept before its client is asked to move to another one, in milliseconds; jittered by a
+    /// tenth, with a minute to move after that. Cloud Run cuts a connection at 60 minutes. 0 for ever.
+    #[arg(long, env = "RELAY_LEASE_MS", default_value_t = 3_000_000, value_name = "MS")]
+    pub lease_ms: u64,
     /// How long an agent that was lost without a goodbye stays present, in milliseconds; 0 for not at all.
     #[arg(long, env = "RELAY_PRESENCE_GRACE_MS", default_value_t = 15_000, value_name = "MS")]
     pub presence_grace_ms: u64,
@@ -42,6 +46,9 @@ impl SessionConfig {
         }
         if !(100..=300_000).contains(&self.slow_ms) {
             problems.push(ConfigError::new("RELAY_SLOW_MS", "must be 100 to 300000"));
+        }
+        if self.lease_ms != 0 && !(1_000..=604_800_000).contains(&self.lease_ms) {
+            problems.push(ConfigError::new("RELAY_LEASE_MS", "must be 1000 to 604800000, or 0 for no lease"));
         }
         if self.presence_grace_ms > 300_000 {
             problems.push(ConfigError::new("RELAY_PRESENCE_GRACE_MS", "must be 300000 at most"));

@@ -52,6 +52,14 @@ impl Registration {
             let mut local = tenant.agents.entry(Arc::clone(&entry.agent)).or_default();
             // Until it is known better: what was sent to where the agent was before comes first.
             local.elsewhere |= local.members.is_empty();
+            // In one step: what comes for the session goes to one connection of it.
+            local.members.retain(|former| {
+                let stays = former.session != member.session || former.generation >= generation;
+                if !stays {
+                    former.outbound.close(CloseSignal::REPLACED);
+                }
+                stays
+            });
             local.members.push(member);
         }
         if !tenant.may_be_under_way(&entry.agent, &router.instance)

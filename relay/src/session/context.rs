@@ -63,6 +63,8 @@ impl SessionContext {
 pub struct SessionSettings {
     /// The longest silence towards a client.
     pub heartbeat: Duration,
+    /// After how long a client is asked to move, if ever; jittered.
+    pub lease: Option<Duration>,
     /// How long a queue may stay full, or a socket refuse to be written to.
     pub slow: Duration,
     /// What may wait for a session.
@@ -85,6 +87,7 @@ impl SessionSettings {
         let (session, auth) = (&config.session, &config.auth);
         SessionSettings {
             heartbeat: Duration::from_millis(session.heartbeat_ms),
+            lease: (session.lease_ms > 0).then(|| Duration::from_millis(session.lease_ms)),
             slow: Duration::from_millis(session.slow_ms),
             queue: Bounds { messages: session.queue_messages, bytes: session.queue_bytes },
             read_buffer_bytes: session.read_buffer_bytes,
