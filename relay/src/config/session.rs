@@ -1,6 +1,6 @@
 //! How connections live.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::config::ConfigError;
 
@@ -24,6 +24,17 @@ pub struct SessionConfig {
     /// tenth, with a minute to move after that. Cloud Run cuts a connection at 60 minutes. 0 for ever.
     #[arg(long, env = "RELAY_LEASE_MS", default_value_t = 3_000_000, value_name = "MS")]
     pub lease_ms: u64,
+    /// What becomes of an agent's sessions when it opens another one: all live and each gets what is sent to the agent, or
+    /// the one that comes takes over and the others are closed with 4009, or it is refused with 4103. Where Redis cannot
+    /// be asked all live.
+    #[arg(
+        long,
+        env = "RELAY_DUPLICATE_AGENTS",
+        value_enum,
+        default_value_t = DuplicateAgents::FanOut,
+        value_name = "POLICY"
+    )]
+    pub duplicate_agents: DuplicateAgents,
     /// How long an agent that was lost without a goodbye stays present, in milliseconds; 0 for not at all.
     #[arg(long, env = "RELAY_PRESENCE_GRACE_MS", default_value_t = 15_000, value_name = "MS")]
     pub presence_grace_ms: u64,
@@ -31,6 +42,17 @@ pub struct SessionConfig {
     /// thirtieth of the memory (ARCHITECTURE.md, decisions).
     #[arg(long, env = "RELAY_READ_BUFFER_BYTES", default_value_t = 4_096, value_name = "BYTES")]
     pub read_buffer_bytes: usize,
+}
+
+/// What becomes of an agent's sessions when it opens another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DuplicateAgents {
+    /// All live.
+    FanOut,
+    /// The one that comes is the only one.
+    TakeOver,
+    /// The one that is there stays the only one.
+    Refuse,
 }
 
 impl SessionConfig {

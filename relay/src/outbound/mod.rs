@@ -97,7 +97,7 @@ impl CloseSignal {
     /// A later connection of the session is there.
     pub const REPLACED: CloseSignal = CloseSignal {
         code: CloseCode::Replaced,
-        message: "another connection of this session",
+        message: "another connection took over",
         reconnect_after_ms: None,
     };
 }
