@@ -14,10 +14,12 @@ pub mod program;
 pub mod raw;
 pub mod reconnecting;
 pub mod redis;
+pub mod redis_cluster;
 pub mod reliable;
 pub mod secured;
 pub mod seed;
 pub mod sentinel;
+pub mod steady;
 pub mod talk;
 pub mod turn;
 

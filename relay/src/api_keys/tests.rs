@@ -9,6 +9,7 @@ use crate::api_keys::memory::MemoryApiKeys;
 use crate::api_keys::redis::RedisApiKeys;
 use crate::api_keys::{ApiKeyError, ApiKeyRequest, ApiKeyStore, ApiKeys, TokensAndApiKeys, conformance};
 use crate::auth::{AuthError, Authenticator, Gated, InvalidRight, Principal, RightsClaim};
+use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::{Revocation, RevocationSettings, Revocations};
@@ -53,6 +54,14 @@ fn request() -> ApiKeyRequest {
         rights: RightsClaim { publish: vec!["jobs.*".to_owned()], ..RightsClaim::default() },
         life: 30 * DAY,
     }
+}
+
+#[tokio::test]
+async fn a_cluster_conforms() {
+    let cluster = TestCluster::start().await;
+    let join = async || RedisApiKeys::join(&cluster.open().await);
+    conformance::check(join().await, join().await).await;
+    assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
 }
 
 #[tokio::test]

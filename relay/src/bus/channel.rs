@@ -52,6 +52,11 @@ impl Channel {
         Channel(format!("r1:p:{instance}").into())
     }
 
+    /// The same for each of several servers: which one carries it depends on the number.
+    pub fn numbered_probe(instance: &InstanceId, number: u32) -> Channel {
+        Channel(format!("r1:p:{instance}:{number}").into())
+    }
+
     /// What is meant for every instance.
     pub fn fleet() -> Channel {
         Channel("r1:fleet".into())

@@ -7,15 +7,23 @@ use clap::Args;
 use crate::config::ConfigError;
 use crate::config::secret::Secret;
 
-const SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis-sentinel://", "rediss-sentinel://"];
+const SCHEMES: [&str; 6] = [
+    "redis://",
+    "rediss://",
+    "redis-sentinel://",
+    "rediss-sentinel://",
+    "redis-cluster://",
+    "rediss-cluster://",
+];
 
 /// Settings of the bus and the directory.
 #[derive(Debug, Clone, Args)]
 pub struct BusConfig {
     /// Redis 6.2 or later that joins instances: `redis://[user:password@]host:port[/database]`, or through its Sentinels
     /// `redis-sentinel://[user:password@]host:port?node=host:port&sentinelServiceName=NAME`, which may hold
-    /// `sentinelUsername` and `sentinelPassword`; `rediss` for TLS. Without it everything stays in this one process.
-    /// Cluster is not offered yet and refused.
+    /// `sentinelUsername` and `sentinelPassword`, or a Cluster of Redis 7.0.3 or later by some of its nodes,
+    /// `redis-cluster://[user:password@]host:port,host:port`; `rediss` for TLS. Without it everything stays in this one
+    /// process.
     #[arg(long, env = "RELAY_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub redis_url: Option<Secret>,
     /// PEM file with certificates that those of Redis and its Sentinels may lead to, besides the public ones.
@@ -35,7 +43,7 @@ impl BusConfig {
         if let Some(url) = &self.redis_url
             && !SCHEMES.iter().any(|scheme| url.expose_text().starts_with(scheme))
         {
-            let problem = "must begin with redis://, rediss://, redis-sentinel:// or rediss-sentinel://";
+            let problem = "must begin with redis://, redis-sentinel:// or redis-cluster://, or one of these with rediss";
             problems.push(ConfigError::new("RELAY_REDIS_URL", problem));
         }
         if !(500..=60_000).contains(&self.outcome_timeout_ms) {

@@ -97,6 +97,7 @@ impl IdempotencyStore for RedisIdempotency {
 mod tests {
     use super::*;
     use crate::idempotency::conformance;
+    use crate::redis::test_cluster::TestCluster;
     use crate::redis::test_server::TestServer;
 
     #[tokio::test]
@@ -105,5 +106,13 @@ mod tests {
         let redis = server.open().await;
         conformance::check(async || RedisIdempotency::join(&redis) as Arc<dyn IdempotencyStore>).await;
         assert_eq!(server.keys_for_good().await, 0, "no key without an expiry");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_conforms() {
+        let cluster = TestCluster::start().await;
+        let redis = cluster.open().await;
+        conformance::check(async || RedisIdempotency::join(&redis) as Arc<dyn IdempotencyStore>).await;
+        assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
     }
 }

@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::bus::conformance::eventually;
     use crate::quota::conformance;
+    use crate::redis::test_cluster::TestCluster;
     use crate::redis::test_server::TestServer;
 
     async fn join(server: &TestServer) -> (Arc<RedisQuota>, Arc<Metrics>) {
@@ -114,6 +115,15 @@ mod tests {
         let kept = server.say("PTTL r1:q:shared").await;
         let kept: i64 = kept.trim().trim_start_matches(':').parse().unwrap();
         assert!((1..=60_000).contains(&kept), "{kept}");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_conforms() {
+        let cluster = TestCluster::start().await;
+        let (redis, metrics) = (cluster.open().await, Metrics::new().unwrap());
+        let store = Arc::new(RedisQuota::new(&redis, 20, &metrics));
+        conformance::check(|| store.clone()).await;
+        assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
     }
 
     #[tokio::test]

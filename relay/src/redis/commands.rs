@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::LuaInterface as _;
+use fred::interfaces::{ClientLike as _, LuaInterface as _, PubsubInterface as _};
 use fred::types::{FromValue, Key, Value};
 use fred::util::sha1_hash;
 
 use crate::redis::Link;
+use crate::redis::options;
 use crate::resilience::{Breaker, Call, Failure};
 
 /// Questions under way at a time. At the 30,000 publishes of 5 KB a second that two busy cores managed it is half of what
@@ -29,6 +31,7 @@ const BYTES_MAX: usize = 64 << 20;
 /// Hands out questions to Redis. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Commands {
+    publisher: WithOptions<Client>,
     client: WithOptions<Client>,
     link: Arc<Link>,
     under_way: Arc<UnderWay>,
@@ -46,8 +49,12 @@ pub(crate) struct Refused;
 
 impl Commands {
     /// Questions by this client, whose state `link` knows.
-    pub(crate) fn new(client: WithOptions<Client>, link: Arc<Link>) -> Commands {
-        Commands { client, link, under_way: Arc::default() }
+    pub(crate) fn new(client: &Client, link: Arc<Link>) -> Commands {
+        let publisher = client.with_options(&options::at_most_once_at_once());
+        let is_cluster = link.topology().is_cluster();
+        let asking = if is_cluster { options::repeatable_at_once() } else { options::at_most_once_at_once() };
+        let client = client.with_options(&asking);
+        Commands { publisher, client, link, under_way: Arc::default() }
     }
 
     /// Leave to ask one question of so many bytes, or as many as are asked after one another.
@@ -131,6 +138,34 @@ fn failure(error: &Error) -> Option<Failure> {
         ErrorKind::Timeout | ErrorKind::IO => Some(Failure::Silence),
         _ if UNABLE.iter().any(|unable| error.details().starts_with(unable)) => Some(Failure::Inability),
         _ => None,
+    }
+}
+
+impl Question {
+    /// Publishes once: never twice. In a Cluster the channel is a sharded one, which its slot's node alone carries.
+    pub(crate) async fn publish_once(&self, channel: &str, payload: Bytes) -> Result<u64, Error> {
+        let Commands { publisher, link, .. } = &self.commands;
+        if !link.topology().is_cluster() {
+            return publisher.publish(channel, payload).await;
+        }
+        match publisher.spublish(channel, payload.clone()).await {
+            // The node refused it, and who holds the slot is known meanwhile.
+            Err(error) if *error.kind() == ErrorKind::Routing => publisher.spublish(channel, payload).await,
+            answer => answer,
+        }
+    }
+}
+
+/// Whether a question that failed was certainly not carried out: Redis said so, or was not asked.
+pub(crate) fn was_refused(error: &Error) -> bool {
+    /// What fred says of a question that it takes back from a connection, answered or not.
+    const TAKEN_BACK: &str = "Too many failed write attempts";
+    let details = error.details();
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled => false,
+        // fred says it of all that was under way to that node.
+        ErrorKind::Cluster => !details.starts_with("CLUSTERDOWN"),
+        _ => !details.starts_with(TAKEN_BACK),
     }
 }
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fred::clients::{Client, WithOptions};
 use fred::interfaces::ClientLike as _;
 use fred::types::InfoKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::redis::Link;
+use crate::redis::{Link, Topology};
 
 /// How often it is looked at besides each connection: an operator may set it right, or wrong, meanwhile.
 const PERIOD: Duration = Duration::from_mins(1);
@@ -31,7 +30,7 @@ impl Eviction {
     pub(super) fn watch(
         self,
         link: &Link,
-        client: WithOptions<Client>,
+        topology: Topology,
         token: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let mut connections = link.connections();
@@ -40,13 +39,19 @@ impl Eviction {
             while connections.wait_for(|connection| *connection > 0).await.is_ok() {
                 connections.mark_unchanged();
                 // `INFO` and not `CONFIG`, which users of least rights and hosted servers do not have.
-                match client.info::<String>(Some(InfoKind::Memory)).await.as_deref().map(policy) {
-                    Ok(Some(policy)) => {
-                        self.learn(policy, is_known);
-                        is_known = true;
+                let mut policies = Vec::new();
+                for server in topology.each() {
+                    match server.info::<String>(Some(InfoKind::Memory)).await.as_deref().map(policy) {
+                        Ok(Some(policy)) => policies.push(policy.to_owned()),
+                        Ok(None) => tracing::debug!("Redis does not say what it evicts"),
+                        Err(error) => tracing::debug!(%error, "Redis cannot be asked what it evicts"),
                     }
-                    Ok(None) => tracing::debug!("Redis does not say what it evicts"),
-                    Err(error) => tracing::debug!(%error, "Redis cannot be asked what it evicts"),
+                }
+                // One node of a Cluster that forgets is enough.
+                let worst = policies.iter().find(|policy| *policy != FORGETS_NOTHING).or(policies.first());
+                if let Some(policy) = worst {
+                    self.learn(policy, is_known);
+                    is_known = true;
                 }
                 tokio::select! {
                     changed = connections.changed() => if changed.is_err() { return },

@@ -1,4 +1,4 @@
-//! Whether Redis answers commands. Found out by asking it each second, and believed at once when the connection breaks.
+//! Whether Redis answers commands, all of it where it is a Cluster. Found out by asking it each second, and believed at once when the connection breaks.
 //!
 //! fred alone does not say: its state stays "connected" from the loss of a connection to the first attempt at a new one,
 //! and while a server hangs.
@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use fred::clients::{Client, WithOptions};
 use fred::interfaces::{ClientLike as _, EventInterface as _};
+use futures_util::future::join_all;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::redis::RedisSettings;
 use crate::redis::options;
+use crate::redis::{RedisSettings, Topology};
 use crate::resilience::{Breaker, Circuit, Health};
 
 /// How often Redis is asked.
@@ -30,8 +31,11 @@ const SILENCES_MAX: u32 = 3;
 /// The state of the connection for commands.
 pub(crate) struct Link {
     client: WithOptions<Client>,
+    topology: Topology,
     reachable: AtomicBool,
     connects: AtomicU64,
+    /// How many connections there were at the first answer: one for each server.
+    first_connects: AtomicU64,
     /// Answers to whatever else is asked.
     answers: AtomicU64,
     silences: AtomicU32,
@@ -48,11 +52,30 @@ pub(crate) struct Link {
 impl Link {
     /// The link of a client whose commands wait for a connection, so that a question asked while it reconnects is
     /// answered on the next one.
-    pub(crate) fn new(client: WithOptions<Client>, settings: &RedisSettings) -> Link {
+    pub(crate) fn new(client: WithOptions<Client>, topology: Topology, settings: &RedisSettings) -> Link {
         let (reachable, connects, answers, silences, is_slow) = Default::default();
+        let first_connects = AtomicU64::new(1);
         let (up, slow) = (watch::Sender::new(0), settings.slow);
         let (publishing, storing) = (Breaker::new(settings.breaker), Breaker::new(settings.breaker));
-        Link { client, reachable, connects, answers, silences, up, publishing, storing, slow, is_slow }
+        Link {
+            client,
+            topology,
+            reachable,
+            connects,
+            first_connects,
+            answers,
+            silences,
+            up,
+            publishing,
+            storing,
+            slow,
+            is_slow,
+        }
+    }
+
+    /// Which servers it leads to.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// What stands before publishing.
@@ -87,9 +110,14 @@ impl Link {
         self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often a connection was made.
-    pub(crate) fn connects(&self) -> u64 {
+    /// How often a connection was made, of a Cluster to any of its nodes.
+    fn connects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed)
+    }
+
+    /// How often one was made after those of the beginning.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.connects().saturating_sub(self.first_connects.load(Ordering::Relaxed))
     }
 
     /// Changes each time Redis answers on a new connection.
@@ -144,10 +172,14 @@ impl Link {
         tokio::time::sleep(pause).await;
         let answers = self.answers.load(Ordering::Relaxed);
         let asked = Instant::now();
-        let answered = self.client.ping::<()>(None).await.is_ok();
+        let servers = self.topology.each();
+        let pings = join_all(servers.iter().map(|server| server.ping::<()>(None))).await;
+        let answered = pings.iter().filter(|ping| ping.is_ok()).count();
         self.is_slow.store(asked.elapsed() >= self.slow, Ordering::Relaxed);
-        // In a flood the question may wait longer than it may take, while others are answered.
-        answered || (self.reachable() && self.answers.load(Ordering::Relaxed) != answers)
+        // In a flood the question may wait longer than it may take, while others are answered. All nodes of a Cluster are
+        // asked by one client, so if some answered and one did not it is not the flood.
+        let is_flooded = answered == 0 && self.reachable() && self.answers.load(Ordering::Relaxed) != answers;
+        answered == pings.len() || is_flooded
     }
 
     async fn judge(&self, answered: bool) {
@@ -156,6 +188,9 @@ impl Link {
             self.publishing.sign_of_life();
             self.storing.sign_of_life();
             let connects = self.connects();
+            if *self.up.borrow() == 0 {
+                self.first_connects.store(connects, Ordering::Relaxed);
+            }
             if !self.reachable.swap(true, Ordering::AcqRel) {
                 tracing::info!("Redis answers");
             }

@@ -4,29 +4,33 @@
 //! Invariant: whoever asks gets an answer in about a second, at once while Redis is away.
 
 mod commands;
+mod connections;
 mod eviction;
 mod link;
 mod options;
 #[cfg(test)]
 pub(crate) mod swallowing_proxy;
 #[cfg(test)]
+pub(crate) mod test_cluster;
+#[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+mod topology;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::{Client, WithOptions};
 use fred::interfaces::ClientLike as _;
-use fred::types::config::Config;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use commands::{Commands, Question, Script};
+pub(crate) use commands::{Commands, Question, Script, was_refused};
+pub(crate) use connections::Connections;
 pub(crate) use link::Link;
 pub(crate) use options::COMMAND_TIMEOUT;
+pub(crate) use topology::{Slots, Topology};
 
 use eviction::Eviction;
 use options::Purpose;
@@ -36,9 +40,6 @@ use crate::tls::NotCertificates;
 
 /// How long [`Redis::open`] waits for a first answer before it goes on without.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-
-/// How long a client may take to say goodbye: half of what a leaving instance gives everything that is not a session.
-const GOODBYE: Duration = Duration::from_millis(500);
 
 /// What an operator chose.
 #[derive(Debug, Clone)]
@@ -64,11 +65,9 @@ impl Default for RedisSettings {
 /// A Redis that bus and directory work with.
 #[derive(Debug)]
 pub struct Redis {
-    server: Config,
+    connections: Connections,
     commands: Commands,
     eviction: Eviction,
-    tracker: TaskTracker,
-    token: CancellationToken,
 }
 
 impl Redis {
@@ -82,15 +81,17 @@ impl Redis {
     ) -> Result<Redis, RedisError> {
         let server = options::server(url, settings.authorities.as_deref())?;
         let client = options::client(&server, Purpose::Commands);
-        let link = Arc::new(Link::new(client.with_options(&options::at_most_once()), &settings));
-        let commands = Commands::new(client.with_options(&options::at_most_once_at_once()), link.clone());
+        let topology = Topology::new(client.clone());
+        let link =
+            Arc::new(Link::new(client.with_options(&options::at_most_once()), topology.clone(), &settings));
+        let commands = Commands::new(&client, link.clone());
         let watch = link.clone().watch(token.clone());
         tracker.spawn(watch);
         let eviction = Eviction::default();
-        let asking = client.with_options(&options::at_most_once());
-        tracker.spawn(eviction.clone().watch(&link, asking, token.clone()));
-        let redis = Redis { server, commands, eviction, tracker, token };
-        redis.keep(client);
+        tracker.spawn(eviction.clone().watch(&link, topology, token.clone()));
+        let connections = Connections::new(server, tracker, token.clone());
+        let redis = Redis { connections, commands, eviction };
+        redis.connections.keep(client, token);
         if tokio::time::timeout(FIRST_ANSWER, link.up()).await.is_err() {
             tracing::warn!("Redis does not answer; trying on");
         }
@@ -116,7 +117,7 @@ impl Redis {
 
     /// How often the connection for commands came back after it was lost.
     pub fn reconnects(&self) -> u64 {
-        self.commands.link().connects().saturating_sub(1)
+        self.commands.link().reconnects()
     }
 
     /// The client for what is asked and answered.
@@ -124,46 +125,31 @@ impl Redis {
         &self.commands
     }
 
-    /// A further client with a connection of its own, not connected before [`Redis::keep`].
-    pub(crate) fn subscriber(&self) -> WithOptions<Client> {
-        options::client(&self.server, Purpose::Subscriber).with_options(&options::at_most_once())
+    /// What further connections are made with.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
-    /// Connects a client and keeps it connected until the token ends it.
-    pub(crate) fn keep(&self, client: Client) {
-        let mut connection = client.connect();
-        let token = self.token.clone();
-        self.tracker.spawn(async move {
-            token.cancelled().await;
-            let goodbye = async {
-                tokio::select! {
-                    // fred may end the connection without answering, seen on an idle subscriber.
-                    _ = &mut connection => return,
-                    // The answer does not matter: without one the task is stopped.
-                    _ = client.quit() => {}
-                }
-                drop((&mut connection).await);
-            };
-            if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
-                connection.abort();
-            }
-        });
+    /// Which servers there are.
+    pub(crate) fn topology(&self) -> &Topology {
+        self.commands.link().topology()
     }
 
     /// Where tasks of this Redis are spawned.
     pub(crate) fn tracker(&self) -> &TaskTracker {
-        &self.tracker
+        self.connections.tracker()
     }
 
     /// What ends them.
     pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
+        self.connections.token()
     }
 }
 
 /// What a URL looks like.
 const REDIS_URL_FORMS: &str = "redis[s]://[user:password@]host[:port][/database] or \
-     redis[s]-sentinel://[user:password@]host[:port]?sentinelServiceName=NAME[&node=host:port…]";
+     redis[s]-sentinel://[user:password@]host[:port]?sentinelServiceName=NAME[&node=host:port…] or \
+     redis[s]-cluster://[user:password@]host:port[,host:port…]";
 
 /// Why a Redis cannot be worked with. None of these shows the URL, which may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -173,7 +159,7 @@ pub enum RedisError {
     #[error("not a URL of the form {REDIS_URL_FORMS}")]
     Url,
     /// Another scheme.
-    #[error("the scheme must be redis, rediss, redis-sentinel or rediss-sentinel")]
+    #[error("the scheme must be redis, redis-sentinel or redis-cluster, or one of these with rediss")]
     Scheme,
     /// The authorities.
     #[error(transparent)]

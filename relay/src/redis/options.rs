@@ -36,6 +36,10 @@ const SUBSCRIBER_BROADCAST: usize = 8192;
 /// more will follow and flushes each 200 commands only. By default there is no bound.
 const COMMANDS_QUEUED_MAX: usize = 1 << 18;
 
+/// How often a script follows its slot: to a node that takes the slot over at this moment, and to the one that it was moved
+/// to meanwhile.
+const REDIRECTIONS_MAX: u32 = 2;
+
 /// What a client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -51,6 +55,9 @@ pub(crate) fn server(url: &str, authorities: Option<&[u8]>) -> Result<Config, Re
     let config = match scheme {
         "redis" | "rediss" => Config::from_url_centralized(url),
         "redis-sentinel" | "rediss-sentinel" => Config::from_url_sentinel(url),
+        "redis-cluster" | "rediss-cluster" => {
+            Config::from_url_clustered(&cluster_url(url).ok_or(RedisError::Url)?)
+        }
         _ => return Err(RedisError::Scheme),
     };
     let mut config = config.map_err(|_| RedisError::Url)?;
@@ -63,6 +70,23 @@ pub(crate) fn server(url: &str, authorities: Option<&[u8]>) -> Result<Config, Re
     // By default RESP2, in which a subscribed connection cannot be asked what it is subscribed to.
     config.version = RespVersion::RESP3;
     Ok(config)
+}
+
+/// As fred writes the nodes of a Cluster: the first as the host, the others as parameters.
+fn cluster_url(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (credentials, nodes) = rest.rsplit_once('@').map_or(("", rest), |(before, nodes)| (before, nodes));
+    if nodes.is_empty() || nodes.contains(['/', '?', '#']) {
+        // A Cluster has one database.
+        return None;
+    }
+    let at = if credentials.is_empty() { "" } else { "@" };
+    let nodes: Vec<&str> = nodes.split(',').collect();
+    if nodes.iter().any(|node| node.split_once(':').is_none_or(|(host, _)| host.is_empty())) {
+        return None;
+    }
+    let further: String = nodes[1..].iter().map(|node| format!("&node={node}")).collect();
+    Some(format!("{scheme}://{credentials}{at}{}?{}", nodes[0], further.trim_start_matches('&')))
 }
 
 /// A client of that server that is not connected yet.
@@ -84,9 +108,19 @@ pub(crate) fn at_most_once() -> Options {
     Options { max_attempts: Some(1), timeout: Some(COMMAND_TIMEOUT), ..Options::default() }
 }
 
-/// The same, but refused at once while there is no connection, instead of waiting for one.
+/// The same, but refused at once while there is no connection, instead of waiting for one. In a Cluster it is not sent on
+/// by itself when its slot has moved either: fred would send on with it what was only not answered yet.
 pub(crate) fn at_most_once_at_once() -> Options {
-    Options { fail_fast: true, ..at_most_once() }
+    Options { fail_fast: true, max_redirections: Some(0), ..at_most_once() }
+}
+
+/// What a script is sent with: it may be carried out twice, which changes nothing, and follows its slot in a Cluster.
+pub(crate) fn repeatable_at_once() -> Options {
+    Options {
+        max_attempts: Some(1 + REDIRECTIONS_MAX),
+        max_redirections: Some(REDIRECTIONS_MAX),
+        ..at_most_once_at_once()
+    }
 }
 
 fn connection() -> ConnectionConfig {
@@ -136,17 +170,32 @@ mod tests {
             "rediss://user:secret@redis.internal",
             "redis-sentinel://a:1?node=b:2&sentinelServiceName=relay&sentinelPassword=secret",
             "rediss-sentinel://a:1?sentinelServiceName=relay",
+            "redis-cluster://a:1",
+            "rediss-cluster://user:secret@a:1,b:2,c:3",
         ] {
             let server = server(url, None).unwrap();
             assert_eq!(server.tls.is_some(), url.starts_with("rediss"), "{url}");
             assert_eq!(server.server.is_sentinel(), url.contains("-sentinel"), "{url}");
+            assert_eq!(server.server.is_clustered(), url.contains("-cluster"), "{url}");
         }
-        for url in ["redis-cluster://a:1", "http://a", ""] {
+        for url in ["redis-clusters://a:1", "http://a", ""] {
             assert_eq!(server(url, None).err(), Some(RedisError::Scheme), "{url}");
         }
-        for url in ["redis://", "redis-sentinel://a:1"] {
+        for url in [
+            "redis://",
+            "redis-sentinel://a:1",
+            "redis-cluster://",
+            "redis-cluster://a",
+            "redis-cluster://a:1/2",
+            "redis-cluster://a:1,",
+        ] {
             assert_eq!(server(url, None).err(), Some(RedisError::Url), "{url}");
         }
+        let cluster = server("redis-cluster://u:p@a:1,b:2,c:3", None).unwrap();
+        let mut nodes: Vec<String> = cluster.server.hosts().iter().map(ToString::to_string).collect();
+        nodes.sort();
+        assert_eq!(nodes, ["a:1", "b:2", "c:3"]);
+        assert_eq!((cluster.username.as_deref(), cluster.password.as_deref()), (Some("u"), Some("p")));
         let none = server("rediss://redis.internal", Some(b"nothing")).err();
         assert_eq!(none, Some(RedisError::Certificates(NotCertificates)));
     }

@@ -3,6 +3,7 @@
 //! The program is the one `RELAY_TEST_REDIS_SERVER` names, else `redis-server` on the path.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,11 +17,25 @@ use tokio_util::task::TaskTracker;
 use crate::bus::conformance::eventually;
 use crate::redis::{Redis, RedisSettings};
 
+/// Below those that systems give to connections, any of which could take it before a server is started.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Runs until it is dropped.
 pub(crate) struct TestServer {
     port: u16,
     folder: TempDir,
     process: Option<Child>,
+    further: Vec<String>,
 }
 
 impl TestServer {
@@ -33,8 +48,13 @@ impl TestServer {
 
     /// The address of a server that does not run yet.
     pub(crate) fn absent() -> TestServer {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        TestServer { port, folder: TempDir::new().unwrap(), process: None }
+        TestServer::absent_with([])
+    }
+
+    /// The same, to be started with further arguments.
+    pub(crate) fn absent_with(further: impl IntoIterator<Item = String>) -> TestServer {
+        let further = further.into_iter().collect();
+        TestServer { port: free_port(), folder: TempDir::new().unwrap(), process: None, further }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -69,6 +89,7 @@ impl TestServer {
         let process = Command::new(&program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(&self.further)
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
             .spawn()

@@ -69,7 +69,7 @@ impl RedisRevocations {
     /// The store on `redis`, which keeps revocations for at least so long.
     pub fn join(redis: &Redis, life: Duration) -> Arc<RedisRevocations> {
         let (commands, news) = (redis.commands().clone(), Arc::new(Notify::new()));
-        let subscriber = redis.subscriber();
+        let subscriber = redis.connections().subscriber(None);
         let token = redis.token().clone();
         // Both listen before the client connects, so that nothing it says is missed.
         let (messages, connects) = (subscriber.message_rx(), subscriber.reconnect_rx());
@@ -77,7 +77,7 @@ impl RedisRevocations {
         // Boxed, as connecting over TLS makes it large.
         let listening = Box::pin(listening);
         redis.tracker().spawn(async move { _ = token.run_until_cancelled(listening).await });
-        redis.keep(Client::clone(&subscriber));
+        redis.connections().keep(Client::clone(&subscriber), redis.token().clone());
         Arc::new(RedisRevocations { commands, life_ms: (life + MARGIN).as_millis().to_string(), news })
     }
 }

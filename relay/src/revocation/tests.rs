@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthError, Gate, Principal, Rights};
 use crate::bus::conformance::eventually;
+use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
@@ -55,6 +56,16 @@ impl Instance {
     fn lets(&self, principal: &Principal) -> Result<(), AuthError> {
         self.revocations.admit(principal, SystemTime::now())
     }
+}
+
+#[tokio::test]
+async fn a_cluster_conforms() {
+    let cluster = TestCluster::start().await;
+    conformance::check(async || {
+        RedisRevocations::join(&cluster.open().await, LIFE) as Arc<dyn RevocationStore>
+    })
+    .await;
+    assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
 }
 
 #[tokio::test]

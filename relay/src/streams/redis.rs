@@ -22,7 +22,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::auth::Digest;
-use crate::redis::{Commands, Redis, Script};
+use crate::redis::{Commands, Redis, Script, was_refused};
 use crate::streams::{
     Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening,
     READ_MAX, READERS_MAX, Range, ReturnAddress, Stored, StreamError, StreamKey, StreamSettings, StreamStore,
@@ -110,9 +110,7 @@ async fn run<R: FromValue>(
     let bytes = arguments.iter().map(|argument| argument.as_bytes().map_or(8, <[u8]>::len)).sum();
     let question = commands.begin(bytes).map_err(|_| StreamError::Away)?;
     let answer = script.run_on(&question, keys, arguments).await;
-    answer.map_err(
-        |error| if answer::was_refused(&error) { StreamError::Away } else { StreamError::Unanswered },
-    )
+    answer.map_err(|error| if was_refused(&error) { StreamError::Away } else { StreamError::Unanswered })
 }
 
 fn text(value: impl fmt::Display) -> Value {

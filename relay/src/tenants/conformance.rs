@@ -32,13 +32,17 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn TenantStore>) {
     let second = a.read(first.version).await.unwrap().unwrap();
     assert_ne!(second.version, first.version);
     assert_eq!(second.tenants, [(acme, said(false, 6))]);
+}
 
-    for number in 1..TENANTS_MAX {
-        a.put(&Arc::from(format!("t{number}")), said(true, 0)).await.unwrap();
+/// Fills an empty store.
+pub async fn check_bound(store: Arc<dyn TenantStore>) {
+    let said = |suspended, said_at_us| Standing { suspended, said_at_us };
+    for number in 0..TENANTS_MAX {
+        store.put(&Arc::from(format!("t{number}")), said(true, 1)).await.unwrap();
     }
-    assert_eq!(a.put(&Arc::from("more"), said(true, 0)).await, Err(TenantError::Full));
-    assert_eq!(a.put(&Arc::from("t1"), said(false, 1)).await, Ok(()), "what is there has room");
-    assert_eq!(b.read(second.version).await.unwrap().unwrap().tenants.len(), TENANTS_MAX);
+    assert_eq!(store.put(&Arc::from("more"), said(true, 1)).await, Err(TenantError::Full));
+    assert_eq!(store.put(&Arc::from("t1"), said(true, 2)).await, Ok(()), "what is there has room");
+    assert_eq!(store.read(0).await.unwrap().unwrap().tenants.len(), TENANTS_MAX);
 }
 
 #[cfg(test)]
@@ -50,5 +54,6 @@ mod tests {
     async fn memory_conforms() {
         let store = Arc::new(MemoryTenants::default());
         check(async || Arc::clone(&store) as Arc<dyn TenantStore>).await;
+        check_bound(Arc::new(MemoryTenants::default())).await;
     }
 }

@@ -124,6 +124,7 @@ impl TenantStore for RedisTenants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::test_cluster::TestCluster;
     use crate::redis::test_server::TestServer;
     use crate::tenants::conformance;
 
@@ -132,7 +133,17 @@ mod tests {
         let server = TestServer::start().await;
         let redis = server.open().await;
         conformance::check(async || RedisTenants::join(&redis) as Arc<dyn TenantStore>).await;
+        server.say("FLUSHALL").await;
+        conformance::check_bound(RedisTenants::join(&redis)).await;
         assert_ne!(server.say("PTTL r1:tenants").await, ":-1\r\n", "no key without an expiry");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_conforms() {
+        let cluster = TestCluster::start().await;
+        let redis = cluster.open().await;
+        conformance::check(async || RedisTenants::join(&redis) as Arc<dyn TenantStore>).await;
+        assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! A bus over Redis pub/sub: one connection publishes (the one for commands), another is subscribed.
+//! A bus over Redis pub/sub: one connection publishes (the one for commands), another is subscribed. On a Cluster pub/sub
+//! is sharded, and each node that holds slots has a subscribed connection (`shards`).
 //!
 //! ```text
 //! publish ──> Commands ──> Redis ──> broadcast ──> read loop ──> Outlet ──> BusEvents
-//!                                        subscribe ──> Wishes ──> Keeper ──> SUBSCRIBE, and proof
+//!                                        subscribe ──> Wishes ──> Keeper ──> (S)SUBSCRIBE, and proof
 //! ```
 //!
 //! fred is relied on for the wire and for connecting again. What is subscribed is ours to know (`wishes`), to restore and
 //! to prove (`reconcile`), and that anything comes back is ours to notice (`probe`). Needs Redis 6.2, whose `CLIENT INFO`
-//! tells a connection what it is subscribed to.
+//! tells a connection what it is subscribed to; as a Cluster 7.0.3, which counts sharded channels there.
 
 mod counters;
 mod probe;
 mod publish;
 mod reconcile;
+mod shards;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::clients::Client;
-use fred::interfaces::EventInterface as _;
 use futures_util::future::BoxFuture;
 
 use crate::bus::outlet::Outlet;
@@ -32,9 +32,7 @@ use crate::redis::{Commands, Redis};
 
 pub use counters::BusCounters;
 
-use probe::{Hearing, Probe};
-use reconcile::Keeper;
-use wishes::Wishes;
+use shards::Shards;
 
 /// How long [`RedisBus::connect`] waits until it can subscribe before it goes on without.
 const FIRST_SUBSCRIPTION: Duration = Duration::from_secs(2);
@@ -43,8 +41,7 @@ const FIRST_SUBSCRIPTION: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct RedisBus {
     commands: Commands,
-    wishes: Arc<Wishes>,
-    hearing: Arc<Hearing>,
+    shards: Arc<Shards>,
     counters: Arc<BusCounters>,
 }
 
@@ -58,29 +55,18 @@ impl RedisBus {
     ) -> (Arc<RedisBus>, BusEvents) {
         let (tracker, token) = (redis.tracker(), redis.token());
         let (outlet, events) = Outlet::new(events_max, tracker.clone(), token.clone());
-        let subscriber = redis.subscriber();
-        let (hearing, wishes) = (Arc::new(Hearing::new(instance)), Arc::new(Wishes::default()));
         let counters = Arc::new(BusCounters::new(outlet.clone()));
-
-        // All listen before the client connects, so that nothing it says is missed.
-        let messages = subscriber.message_rx();
-        tracker.spawn(subscribe::read(messages, outlet.clone(), hearing.clone(), token.clone()));
-        let keeper =
-            Keeper::new(subscriber.clone(), outlet, wishes.clone(), hearing.clone(), counters.clone());
-        tracker.spawn(keeper.run(token.clone()));
-        let in_force = wishes.wish(hearing.channel(), true);
-        redis.keep(Client::clone(&subscriber));
-        let probe = Probe::new(redis.commands().clone(), hearing.clone(), counters.clone());
-        tracker.spawn(probe.run(token.clone()));
+        let shards = Shards::new(redis, instance, outlet, counters.clone());
+        let opened = shards.open();
 
         // While Redis is away nothing is worth waiting for.
-        let hears = redis.reachable()
-            && matches!(tokio::time::timeout(FIRST_SUBSCRIPTION, in_force).await, Ok(Ok(())));
+        let hears =
+            redis.reachable() && tokio::time::timeout(FIRST_SUBSCRIPTION, opened).await.unwrap_or(false);
         if !hears {
             tracing::warn!("nothing can be received from Redis yet; trying on");
         }
         let commands = redis.commands().clone();
-        (Arc::new(RedisBus { commands, wishes, hearing, counters }), events)
+        (Arc::new(RedisBus { commands, shards, counters }), events)
     }
 
     /// What happened on this bus so far.
@@ -95,17 +81,17 @@ impl Bus for RedisBus {
     }
 
     fn subscribe(&self, channel: &Channel) -> BoxFuture<'static, Result<(), SubscribeError>> {
-        Box::pin(self.wishes.wish(channel, false))
+        Box::pin(self.shards.wish(channel))
     }
 
     fn unsubscribe(&self, channel: &Channel) {
-        self.wishes.take_back(channel);
+        self.shards.take_back(channel);
     }
 
     fn health(&self) -> BusHealth {
         if !self.commands.link().reachable() {
             BusHealth::Down
-        } else if self.hearing.deaf() {
+        } else if self.shards.deaf() {
             BusHealth::Deaf
         } else {
             BusHealth::Up

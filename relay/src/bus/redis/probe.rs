@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use fred::interfaces::PubsubInterface as _;
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::bus::Channel;
 use crate::bus::redis::counters::BusCounters;
-use crate::bus::{Channel, InstanceId};
 use crate::redis::Commands;
 
 /// How often.
@@ -31,9 +31,9 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    pub(super) fn new(instance: &InstanceId) -> Hearing {
+    pub(super) fn new(channel: Channel) -> Hearing {
         let (messages, probes, deaf, given_up) = Default::default();
-        Hearing { channel: Channel::probe(instance), messages, probes, deaf, given_up }
+        Hearing { channel, messages, probes, deaf, given_up }
     }
 
     /// Where this instance says something to itself.
@@ -122,6 +122,6 @@ impl Probe {
 
     async fn probe(&self) -> bool {
         let Ok(question) = self.commands.begin_beat() else { return false };
-        question.publish::<(), _, _>(self.hearing.channel.name(), "").await.is_ok()
+        question.publish_once(self.hearing.channel.name(), Bytes::new()).await.is_ok()
     }
 }

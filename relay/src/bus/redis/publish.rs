@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::PubsubInterface as _;
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 
 use crate::bus::{Channel, PublishError};
@@ -18,7 +17,7 @@ pub(super) fn publish(
         return future::ready(Err(PublishError::NotSent)).boxed();
     };
     let name = channel.name().to_owned();
-    async move { question.judge(question.publish(name, batch).await).map_err(|error| meaning(&error)) }
+    async move { question.judge(question.publish_once(&name, batch).await).map_err(|error| meaning(&error)) }
         .boxed()
 }
 
@@ -26,6 +25,10 @@ pub(super) fn publish(
 /// measured on a stopped Redis, so only what is certain is called not sent.
 fn meaning(error: &Error) -> PublishError {
     match error.kind() {
+        // fred says it of all that was under way to a node.
+        ErrorKind::Cluster if error.details().starts_with("CLUSTERDOWN") => PublishError::Unknown,
+        // The node that was asked does not hold the slot any longer.
+        ErrorKind::Routing => PublishError::NotSent,
         // fred refused it before it reached a connection.
         ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Config => PublishError::NotSent,
         // Redis answered that it did not do it.

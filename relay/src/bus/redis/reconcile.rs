@@ -1,9 +1,10 @@
 //! Brings what Redis has subscribed to what is wished, on every connection anew, and proves it.
 //!
 //! fred answers a SUBSCRIBE before it is written, drops what Redis answers to it, and takes an error for the answer to the
-//! next command. So a round ends with `CLIENT INFO` on the same connection, which Redis answers after everything before
+//! next command. Sharded ones it drops when a connection is lost, and never asks for again. So a round ends with `CLIENT INFO` on the same connection, which Redis answers after everything before
 //! it: only if that counts as many subscriptions as were made is the round in force. While one round is under way the
-//! next one collects.
+//! next one collects. A node of a Cluster takes subscriptions back when their slot moves, so there it is counted again
+//! from time to time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface as _, ClientLike as _, EventInterface as _, PubsubInterface as _};
 use fred::types::config::Server;
+use futures_util::future::try_join_all;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,7 @@ use crate::bus::outlet::Outlet;
 use crate::bus::redis::counters::BusCounters;
 use crate::bus::redis::probe::Hearing;
 use crate::bus::redis::wishes::{Round, Wishes};
-use crate::redis::COMMAND_TIMEOUT;
+use crate::redis::{COMMAND_TIMEOUT, Topology};
 
 /// Channels per SUBSCRIBE: some 20 KiB, so that Redis attends to others between two.
 const CHUNK: usize = 512;
@@ -30,12 +32,16 @@ const CHUNK: usize = 512;
 /// Between a round that was not proven and what is tried next.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How often a node of a Cluster is asked whether it still holds what was subscribed.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long a connection may take to come back after it was given up, until it is given up again.
 const REMAKE: Duration = Duration::from_secs(5);
 
 /// Talks to the subscribed connection, alone.
 pub(super) struct Keeper {
     client: WithOptions<Client>,
+    topology: Topology,
     outlet: Outlet,
     wishes: Arc<Wishes>,
     hearing: Arc<Hearing>,
@@ -50,13 +56,14 @@ impl Keeper {
     /// To be made before the client connects: it listens from here on.
     pub(super) fn new(
         client: WithOptions<Client>,
+        topology: Topology,
         outlet: Outlet,
         wishes: Arc<Wishes>,
         hearing: Arc<Hearing>,
         counters: Arc<BusCounters>,
     ) -> Keeper {
         let (errors, connects) = (client.error_rx(), client.reconnect_rx());
-        Keeper { client, outlet, wishes, hearing, counters, errors, connects, asked: None }
+        Keeper { client, topology, outlet, wishes, hearing, counters, errors, connects, asked: None }
     }
 
     /// Keeps Redis at what is wished until the token ends it.
@@ -82,6 +89,9 @@ impl Keeper {
                 }
                 () = self.hearing.given_up() => self.give_up().await,
                 () = self.wishes.changed(), if self.asked.is_some() => self.round().await,
+                () = tokio::time::sleep(LOOK), if self.asked.is_some() && self.topology.is_cluster() => {
+                    self.round().await;
+                }
                 () = tokio::time::sleep(REMAKE), if self.asked.is_none() => self.give_up().await,
             }
         }
@@ -100,6 +110,10 @@ impl Keeper {
         BusCounters::raise(&self.counters.rounds_failed);
         if !self.undisturbed() {
             return;
+        }
+        if unproven == Unproven::Wrong && self.topology.is_cluster() {
+            // A slot may have moved: then this shard is soon told to leave the channel to another.
+            self.topology.refresh().await;
         }
         tokio::time::sleep(PAUSE).await;
         if unproven == Unproven::Silent && self.hearing.messages() != heard {
@@ -120,20 +134,44 @@ impl Keeper {
         let asked = self.asked.get_or_insert_default();
         let gone: Vec<_> = round.unwished.iter().filter(|&channel| asked.contains(channel)).collect();
         for chunk in gone.chunks(CHUNK) {
-            self.client.unsubscribe(names(chunk)).await?;
+            self.unsubscribe(chunk).await?;
+            let asked = self.asked.get_or_insert_default();
             for channel in chunk {
                 asked.remove(*channel);
             }
         }
+        let asked = self.asked.get_or_insert_default();
         let new: Vec<_> = round.wished.iter().filter(|&channel| !asked.contains(channel)).collect();
         for chunk in new.chunks(CHUNK) {
-            self.client.subscribe(names(chunk)).await?;
+            self.subscribe(chunk).await?;
+            let asked = self.asked.get_or_insert_default();
             asked.extend(chunk.iter().map(|&channel| channel.clone()));
         }
         let info: String = self.client.client_info().await?;
         // A connection made meanwhile has none of it, and is dealt with next.
-        let proven = subscriptions(&info) == Some(asked.len()) && self.undisturbed();
+        let asked = self.asked.as_ref().map(HashSet::len);
+        let proven = subscriptions(&info, self.field()) == asked && self.undisturbed();
         if proven { Ok(()) } else { Err(Unproven::Wrong) }
+    }
+
+    async fn subscribe(&self, channels: &[&Channel]) -> Result<(), Error> {
+        if !self.topology.is_cluster() {
+            return self.client.subscribe(names(channels)).await;
+        }
+        // Each for itself: those of one question must be of one slot, and fred expects one answer to it.
+        try_join_all(channels.iter().map(|channel| self.client.ssubscribe(channel.name()))).await.map(drop)
+    }
+
+    async fn unsubscribe(&self, channels: &[&Channel]) -> Result<(), Error> {
+        if !self.topology.is_cluster() {
+            return self.client.unsubscribe(names(channels)).await;
+        }
+        try_join_all(channels.iter().map(|channel| self.client.sunsubscribe(channel.name()))).await.map(drop)
+    }
+
+    /// Where `CLIENT INFO` counts what was subscribed to.
+    fn field(&self) -> &'static str {
+        if self.topology.is_cluster() { "ssub=" } else { "sub=" }
     }
 
     /// Makes another connection, unless fred is about to.
@@ -171,9 +209,9 @@ fn names(channels: &[&Channel]) -> Vec<String> {
     channels.iter().map(|channel| channel.name().to_owned()).collect()
 }
 
-/// The number of channels in what `CLIENT INFO` answers: `id=7 … sub=3 psub=0 …`.
-fn subscriptions(info: &str) -> Option<usize> {
-    info.split_ascii_whitespace().find_map(|field| field.strip_prefix("sub="))?.parse().ok()
+/// The number of channels in what `CLIENT INFO` answers: `id=7 … sub=3 psub=0 ssub=0 …`.
+fn subscriptions(info: &str, field: &str) -> Option<usize> {
+    info.split_ascii_whitespace().find_map(|word| word.strip_prefix(field))?.parse().ok()
 }
 
 #[cfg(test)]
@@ -183,7 +221,8 @@ mod tests {
     #[test]
     fn subscriptions_are_counted_without_patterns() {
         let info = "id=7 addr=127.0.0.1:1 name=fred db=0 psub=9 ssub=8 sub=3 multi=-1 resp=3\n";
-        assert_eq!(subscriptions(info), Some(3));
-        assert_eq!(subscriptions("id=7"), None);
+        assert_eq!(subscriptions(info, "sub="), Some(3));
+        assert_eq!(subscriptions(info, "ssub="), Some(8));
+        assert_eq!(subscriptions("id=7", "sub="), None);
     }
 }

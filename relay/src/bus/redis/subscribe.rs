@@ -96,7 +96,7 @@ mod tests {
     async fn what_fred_drops_is_a_gap_and_what_it_calls_a_string_is_bytes() {
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
         let (outlet, mut events) = Outlet::new(8, tracker.clone(), token.clone());
-        let hearing = Arc::new(Hearing::new(&InstanceId::random()));
+        let hearing = Arc::new(Hearing::new(Channel::probe(&InstanceId::random())));
         let (sender, receiver) = tokio::sync::broadcast::channel(2);
         for n in 0..5u8 {
             sender.send(message("lagged", Value::Bytes(vec![n].into()))).unwrap();

@@ -41,7 +41,7 @@ impl Wishes {
         &self,
         channel: &Channel,
         patient: bool,
-    ) -> impl Future<Output = Result<(), SubscribeError>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), SubscribeError>> + Send + use<> {
         let mut state = self.state.lock();
         let connected = state.connected;
         let wish = state.wished.entry(channel.clone()).or_default();
@@ -70,6 +70,30 @@ impl Wishes {
     pub(super) fn take_back(&self, channel: &Channel) {
         let mut state = self.state.lock();
         if state.wished.remove(channel).is_some() && state.connected {
+            state.open.insert(channel.clone());
+            self.changed.notify_one();
+        }
+    }
+
+    /// Gives up the wishes that are to be carried out elsewhere, and tells which. Who waits for them is told that they are
+    /// not in force.
+    pub(super) fn release(&self, is_elsewhere: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+        let mut state = self.state.lock();
+        let released: Vec<Channel> =
+            state.wished.extract_if(|channel, _| is_elsewhere(channel)).map(|(channel, _)| channel).collect();
+        if state.connected && !released.is_empty() {
+            state.open.extend(released.iter().cloned());
+            self.changed.notify_one();
+        }
+        released
+    }
+
+    /// Takes over a wish that was carried out elsewhere: what was published meanwhile is lost, which is owed to be told.
+    pub(super) fn adopt(&self, channel: &Channel) {
+        let mut state = self.state.lock();
+        state.gap_owed = true;
+        state.wished.entry(channel.clone()).or_default();
+        if state.connected {
             state.open.insert(channel.clone());
             self.changed.notify_one();
         }

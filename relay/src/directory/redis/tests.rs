@@ -10,11 +10,16 @@ use crate::bus::conformance::eventually;
 use crate::directory::DirectoryError;
 use crate::directory::conformance::{self, Instance, own};
 use crate::directory::redis::RedisDirectory;
+use crate::redis::Redis;
+use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 
 async fn join(server: &TestServer) -> Instance {
     let token = CancellationToken::new();
-    let redis = server.open_until(&token).await;
+    join_over(server.open_until(&token).await, token).await
+}
+
+async fn join_over(redis: Redis, token: CancellationToken) -> Instance {
     let id = InstanceId::random();
     let directory = RedisDirectory::join(&redis, &id).await;
     let crash = Box::new(move |_| token.cancel());
@@ -40,6 +45,17 @@ async fn redis_conforms() {
     for (key, seconds) in &keys {
         assert!((0..=120).contains(seconds), "no key without an expiry: {key} {seconds}");
     }
+}
+
+#[tokio::test]
+async fn a_cluster_conforms() {
+    let cluster = TestCluster::start().await;
+    conformance::check(async || {
+        let token = CancellationToken::new();
+        join_over(cluster.open_until(&token).await, token).await
+    })
+    .await;
+    assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
 }
 
 #[tokio::test]

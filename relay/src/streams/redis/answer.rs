@@ -2,16 +2,10 @@
 
 use std::sync::Arc;
 
-use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
 use crate::bus::InstanceId;
 use crate::streams::{Appended, Marks, Opened, Range, Stored, StoredMessage};
-
-/// Whether a script certainly changed nothing: Redis said so, or was not asked.
-pub(super) fn was_refused(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled)
-}
 
 /// How a stream stands: the first five words.
 pub(super) fn marks(words: &[String]) -> Option<Marks> {

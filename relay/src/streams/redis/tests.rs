@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::bus::conformance::eventually;
+use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::streams::conformance::{self, SETTINGS};
 use crate::streams::{Stored, StreamStore};
@@ -18,6 +19,14 @@ async fn redis_conforms_and_keeps_no_key_for_good() {
     let server = TestServer::start().await;
     conformance::check(async || join(&server).await as Arc<dyn StreamStore>).await;
     assert_eq!(server.keys_for_good().await, 0, "no key without an expiry");
+}
+
+#[tokio::test]
+async fn a_cluster_conforms_and_keeps_no_key_for_good() {
+    let cluster = TestCluster::start().await;
+    conformance::check(async || RedisStreams::join(&cluster.open().await, SETTINGS) as Arc<dyn StreamStore>)
+        .await;
+    assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
 }
 
 async fn append(store: &RedisStreams, mid: &str) -> Appended {

@@ -1,5 +1,6 @@
 //! The bus over a real Redis: that it conforms, and what tests of its faults need.
 
+mod cluster;
 mod cut_off;
 mod outage;
 
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::bus::conformance::{self, Instance, PATIENCE};
 use crate::bus::redis::{BusCounters, RedisBus};
 use crate::bus::{BusEvent, Channel, Gap, InstanceId, PublishError};
+use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::redis::{Redis, RedisSettings};
 
@@ -22,6 +24,13 @@ use crate::redis::{Redis, RedisSettings};
 async fn redis_conforms() {
     let (server, tasks) = (TestServer::start().await, Tasks::default());
     conformance::check(async |events_max| tasks.join(&server.url(), events_max).await.0).await;
+    tasks.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_conforms() {
+    let (cluster, tasks) = (TestCluster::start().await, Tasks::default());
+    conformance::check(async |events_max| tasks.join(&cluster.url(), events_max).await.0).await;
     tasks.end().await;
 }
 

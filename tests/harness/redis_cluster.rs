@@ -1,0 +1,94 @@
+//! A Redis Cluster: three primaries that share the slots, each with a replica that takes its place when it dies.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use relay_loadtest::launch::ready::free_port;
+use tokio::process::Command;
+
+use crate::eventually::eventually;
+use crate::program;
+use crate::redis::Redis;
+
+const PRIMARIES: usize = 3;
+/// After how long a node that does not answer is taken for dead, in milliseconds.
+const NODE_TIMEOUT: &str = "2000";
+/// How long the nodes may take to agree.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Such a Cluster. Dropped, all of it is killed.
+#[derive(Debug)]
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+impl RedisCluster {
+    /// Starts one; when this returns, any one of its nodes may die.
+    pub async fn start() -> anyhow::Result<RedisCluster> {
+        let mut nodes = Vec::new();
+        for _ in 0..2 * PRIMARIES {
+            let arguments = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                NODE_TIMEOUT,
+                "--cluster-port",
+                &free_port().await?.to_string(),
+            ];
+            nodes.push(Redis::start_with(&arguments.map(str::to_owned), "+PONG").await?);
+        }
+        let mut create = Command::new(program::tool("redis-cli")?);
+        create
+            .args(["--cluster", "create"])
+            .args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())));
+        create.args(["--cluster-replicas", "1", "--cluster-yes"]).kill_on_drop(true);
+        let created = tokio::time::timeout(PATIENCE, create.output()).await.context("redis-cli")??;
+        ensure!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        let cluster = RedisCluster { nodes };
+        for number in 0..cluster.nodes.len() {
+            cluster.is_whole(number).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Kills the primary that holds a key, as a crash would, and returns its number.
+    pub async fn kill_holder(&mut self, key: &str) -> anyhow::Result<usize> {
+        for number in 0..self.nodes.len() {
+            let node = &self.nodes[number];
+            let is_primary = node.say("INFO replication").await?.contains("role:master");
+            if is_primary && !node.say(&format!("EXISTS {key}")).await?.starts_with("-MOVED") {
+                self.nodes[number].kill().await?;
+                return Ok(number);
+            }
+        }
+        anyhow::bail!("no primary holds {key}")
+    }
+
+    /// Starts, empty, the node that was killed, and waits until it is a replica that has everything.
+    pub async fn rejoin(&mut self, number: usize) -> anyhow::Result<()> {
+        self.nodes[number].begin().await?;
+        self.is_whole(number).await?;
+        eventually("the replica has everything", PATIENCE, async || {
+            let said = self.nodes[number].say("INFO replication").await?;
+            Ok((said.contains("role:slave") && said.contains("master_link_status:up")).then_some(()))
+        })
+        .await
+    }
+
+    async fn is_whole(&self, number: usize) -> anyhow::Result<()> {
+        eventually("the nodes agree", PATIENCE, async || {
+            let node = &self.nodes[number];
+            let replication = node.say("INFO replication").await?;
+            let follows =
+                replication.contains("role:master") || replication.contains("master_link_status:up");
+            Ok((follows && node.say("CLUSTER INFO").await?.contains("cluster_state:ok")).then_some(()))
+        })
+        .await
+    }
+
+    /// What a relay is told.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        format!("redis-cluster://{}", nodes.join(","))
+    }
+}
