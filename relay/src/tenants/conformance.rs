@@ -10,14 +10,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::tenants::{Standing, TENANTS_MAX, TenantError, TenantStore};
+use crate::config::tenant_limits::TenantLimits;
+use crate::tenants::{Said, Standing, TENANTS_MAX, TenantError, TenantStore};
 
 /// Puts a store to every check. `join` adds an instance to an empty one.
 pub async fn check(join: impl AsyncFn() -> Arc<dyn TenantStore>) {
     let (a, b) = (join().await, join().await);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now_us = u64::try_from(now.as_micros()).unwrap();
-    let said = |suspended, later| Standing { suspended, said_at_us: now_us + later };
+    let said =
+        |what, later| Standing { suspended: Said { what, at_us: now_us + later }, ..Standing::default() };
+    let limited = |connections, later| {
+        let what = TenantLimits { connections, ..TenantLimits::default() };
+        Standing { limits: Said { what, at_us: now_us + later }, ..Standing::default() }
+    };
     let acme: Arc<str> = Arc::from("acme");
 
     assert_eq!(a.read(0).await.unwrap(), None, "nothing was said");
@@ -31,12 +37,23 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn TenantStore>) {
     b.put(&acme, said(false, 6)).await.unwrap();
     let second = a.read(first.version).await.unwrap().unwrap();
     assert_ne!(second.version, first.version);
-    assert_eq!(second.tenants, [(acme, said(false, 6))]);
+    assert_eq!(second.tenants, [(Arc::clone(&acme), said(false, 6))]);
+
+    a.put(&acme, limited(Some(3), 1)).await.unwrap();
+    let both = Standing { suspended: said(false, 6).suspended, ..limited(Some(3), 1) };
+    let third = b.read(second.version).await.unwrap().unwrap();
+    assert_eq!(third.tenants, [(Arc::clone(&acme), both)], "each thing by itself, whichever is later");
+    b.put(&acme, limited(None, 2)).await.unwrap();
+    let fourth = a.read(third.version).await.unwrap().unwrap();
+    let cleared = Standing { suspended: both.suspended, ..limited(None, 2) };
+    assert_eq!(fourth.tenants, [(acme, cleared)]);
 
     for number in 1..TENANTS_MAX {
         a.put(&Arc::from(format!("t{number}")), said(true, 0)).await.unwrap();
     }
     assert_eq!(a.put(&Arc::from("more"), said(true, 0)).await, Err(TenantError::Full));
+    assert_eq!(a.put(&Arc::from("more"), limited(Some(1), 0)).await, Err(TenantError::Full));
+    assert_eq!(a.put(&Arc::from("t1"), limited(Some(1), 1)).await, Ok(()), "one tenant, said two things of");
     assert_eq!(a.put(&Arc::from("t1"), said(false, 1)).await, Ok(()), "what is there has room");
     assert_eq!(b.read(second.version).await.unwrap().unwrap().tenants.len(), TENANTS_MAX);
 }
