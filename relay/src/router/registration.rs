@@ -180,7 +180,7 @@ impl Drop for Registration {
         self.withdraw();
         self.router.unlist(self.entry.clone());
         for agent in self.groups.drain(..) {
-            self.router.unlist(OwnEntry { agent, ..self.entry.clone() });
+            self.router.unlist(OwnEntry { agent, about: None, ..self.entry.clone() });
         }
         self.router.leave_tenant(&self.tenant);
     }
