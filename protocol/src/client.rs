@@ -1,6 +1,7 @@
 //! Frames from client to relay.
 
 use crate::address::Address;
+use crate::card::Card;
 use crate::payload::Payload;
 use crate::text::Text;
 
@@ -17,6 +18,8 @@ pub enum ClientFrame<'a> {
         client: Option<Text<'a>>,
         /// What to go on with.
         resume: Option<Resume<'a>>,
+        /// What the agent says of itself.
+        card: Option<Card<'a>>,
     },
     /// Another token for the live connection.
     Auth {

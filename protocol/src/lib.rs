@@ -8,6 +8,7 @@
 //! Pure: no I/O, no clock, no async, no logging. Payloads are opaque, and frames borrow from the bytes they came in.
 
 pub mod address;
+pub mod card;
 pub mod client;
 pub mod close;
 pub mod encoding;

@@ -38,6 +38,12 @@ pub const HEADERS_MAX: usize = 16;
 pub const HEADERS_BYTES_MAX: usize = 2 * 1024;
 /// The longest name of a client in `hello`.
 pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+/// All text of a card in `hello` together: shown in listings of a hundred agents.
+pub const CARD_BYTES_MAX: usize = 1024;
+/// The longest name in a card.
+pub const CARD_NAME_BYTES_MAX: usize = 128;
+/// The most skills of a card.
+pub const CARD_SKILLS_MAX: usize = 16;
 /// The longest life a message may ask for, in milliseconds: a day, as long as any stream keeps.
 pub const TTL_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// The most streams in a `resume`.

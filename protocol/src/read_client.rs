@@ -70,7 +70,9 @@ fn hello<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<ClientFrame<
         return Err((ErrorCode::TooLarge, "client".into()));
     }
     let token = wire.token.map(|text| token(Some(text))).transpose()?;
-    Ok(ClientFrame::Hello { id: command_id(wire.id)?, token, client: wire.client, resume })
+    let card =
+        wire.card.map(|Map(card)| card.understand()).transpose().map_err(|code| (code, "card".into()))?;
+    Ok(ClientFrame::Hello { id: command_id(wire.id)?, token, client: wire.client, resume, card })
 }
 
 fn resumption(wire: WireResume<'_>) -> Result<Resume<'_>, Refusal<'_>> {

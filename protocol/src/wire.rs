@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::card::WireCard;
 use crate::client::Headers;
 use crate::limit;
 use crate::payload::Payload;
@@ -186,7 +187,7 @@ fn none<P>() -> Option<P> {
 flat! {
     /// Any client frame.
     WireClient {
-        token: Text<'a>, client: Text<'a>, resume: Map<WireResume<'a>>, to: Text<'a>, payload_b64: Text<'a>,
+        token: Text<'a>, client: Text<'a>, resume: Map<WireResume<'a>>, card: Map<WireCard<'a>>, to: Text<'a>, payload_b64: Text<'a>,
         receipt: Text<'a>, mid: Text<'a>, reply_to: Text<'a>, correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>,
         headers: WireHeaders<'a>, topic: Text<'a>, group: Text<'a>, from: Map<WirePoint<'a>>, stream: Text<'a>,
         epoch: Text<'a>,

@@ -1,5 +1,6 @@
 //! Client frames onto the wire.
 
+use crate::card::write_card;
 use crate::client::{ClientFrame, Lane, Position, Qos, ReceiptMode, Resume, Rewind, Send};
 use crate::encoding::Encoding;
 use crate::write::{JsonWriter, MsgpackWriter, Writer, headers};
@@ -17,12 +18,15 @@ impl ClientFrame<'_> {
         w.open_map();
         w.name_field("type", self.type_name());
         match self {
-            ClientFrame::Hello { id, token, client, resume } => {
+            ClientFrame::Hello { id, token, client, resume, card } => {
                 w.uint_field("id", *id);
                 w.optional_text("token", token.as_deref());
                 w.optional_text("client", client.as_deref());
                 if let Some(resume) = resume {
                     write_resume(w, resume);
+                }
+                if let Some(card) = card {
+                    write_card(w, card);
                 }
             }
             ClientFrame::Auth { id, token } => {

@@ -103,7 +103,8 @@ impl App {
             routing(config),
         );
         run(&router, events, &lifecycle);
-        let identity = auth::build(config, stores, &router, &metrics)?;
+        let limits = limits(config, quotas, &metrics, &lifecycle);
+        let identity = auth::build(config, stores, &router, &limits, &metrics)?;
         identity.start(&router, &lifecycle).await;
         let admission = admission(config, descriptors, &metrics, &lifecycle);
         let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission);
@@ -112,7 +113,7 @@ impl App {
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
             presence: presence(config, &directory, &metrics, &lifecycle),
-            limits: limits(config, quotas, &metrics, &lifecycle),
+            limits,
             authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
             tracker: services.clone(),

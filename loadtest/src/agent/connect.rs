@@ -85,7 +85,7 @@ async fn connect(
     let mut line = Line::new(socket, options.encoding, options.batch);
     let id = line.outbox.next_id();
     let client = Some("relay-loadtest".into());
-    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume });
+    line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume, card: None });
     let greeting = line
         .wait_for(|frame| {
             each(frame);

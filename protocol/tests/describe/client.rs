@@ -1,14 +1,16 @@
 //! Client frames as plain JSON.
 
+use relay_protocol::card::Card;
 use relay_protocol::client::{ClientFrame, Point, Qos, ReceiptMode, Resume, Rewind, Send};
 use serde_json::{Value, json};
 
 /// Every field of a client frame.
 pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
     match frame {
-        ClientFrame::Hello { id, token, client, resume } => json!({
+        ClientFrame::Hello { id, token, client, resume, card } => json!({
             "type": "hello", "id": id, "token": super::text(token.as_ref()),
             "client": super::text(client.as_ref()), "resume": resume.as_ref().map(resumption),
+            "card": card.as_ref().map(carded),
         }),
         ClientFrame::Auth { id, token } => json!({ "type": "auth", "id": id, "token": &**token }),
         ClientFrame::Send(frame) => send(frame),
@@ -74,6 +76,15 @@ fn send(frame: &Send<'_>) -> Value {
 fn resumption(resume: &Resume<'_>) -> Value {
     let Resume { ticket, streams } = resume;
     json!({ "ticket": &**ticket, "streams": streams.iter().map(super::position).collect::<Vec<_>>() })
+}
+
+fn carded(card: &Card<'_>) -> Value {
+    let Card { name, skills, version } = card;
+    let skills: Vec<&str> = skills.iter().map(|skill| &**skill).collect();
+    super::compact(&json!({
+        "name": super::text(name.as_ref()), "skills": (!skills.is_empty()).then_some(skills),
+        "version": super::text(version.as_ref()),
+    }))
 }
 
 fn quality(qos: Qos) -> Value {

@@ -12,6 +12,7 @@ use crate::api::ApiState;
 use crate::api::body::{InPath, InQuery, OfTenant};
 use crate::api::caller::Admin;
 use crate::api::problem::{Problem, Refusals};
+use crate::directory;
 use crate::directory::Entry;
 
 /// Agents of a page unless another number is asked for.
@@ -33,6 +34,30 @@ pub(super) struct Page {
     /// Names to look at.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<usize>,
+    /// Only agents with a session whose card has this skill.
+    #[param(pattern = "^[A-Za-z0-9_.:~-]{1,64}$")]
+    skill: Option<String>,
+    /// Only agents with a session whose card has this name.
+    #[param(min_length = 1, max_length = 128)]
+    name: Option<String>,
+}
+
+impl Page {
+    /// Whether an agent is asked for.
+    fn wants(&self, sessions: &[Entry]) -> bool {
+        let card = |entry: &Entry| {
+            let card = entry.about.as_ref().and_then(|about| about.card.as_deref());
+            let skilled = self.skill.as_deref().is_none_or(|skill| {
+                card.is_some_and(|card| card.skills.iter().any(|known| **known == *skill))
+            });
+            let named = self
+                .name
+                .as_deref()
+                .is_none_or(|name| card.is_some_and(|card| card.name.as_deref() == Some(name)));
+            skilled && named
+        };
+        sessions.iter().any(card)
+    }
 }
 
 /// A page of agents.
@@ -62,11 +87,47 @@ pub(super) struct Session {
     session: String,
     /// The instance it is on.
     instance: String,
+    /// Since when it is connected there, in milliseconds of Unix time; absent where an instance of a former release says
+    /// nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_ms: Option<u64>,
+    /// What its agent says of itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card: Option<Card>,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Card {
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What it can do.
+    skills: Vec<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+}
+
+impl From<&directory::Card> for Card {
+    fn from(card: &directory::Card) -> Card {
+        Card {
+            name: card.name.as_deref().map(str::to_owned),
+            skills: card.skills.iter().map(|skill| skill.to_string()).collect(),
+            version: card.version.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 impl From<&Entry> for Session {
     fn from(entry: &Entry) -> Session {
-        Session { session: entry.session.to_string(), instance: entry.instance.to_string() }
+        let about = entry.about.as_deref();
+        Session {
+            session: entry.session.to_string(),
+            instance: entry.instance.to_string(),
+            since_ms: about.map(|about| about.since_ms),
+            card: about.and_then(|about| about.card.as_deref()).map(Card::from),
+        }
     }
 }
 
@@ -76,7 +137,8 @@ fn agent(name: &str, entries: &[Entry]) -> Agent {
 
 const AWAY: &str = "the directory is away";
 
-/// The agents of a tenant that are connected, on whatever instance, page by page.
+/// The agents of a tenant that are connected, on whatever instance, page by page; all of them, or those with a skill or a
+/// name in what they say of themselves.
 #[utoipa::path(
     get,
     path = "/v1/agents",
@@ -101,7 +163,8 @@ pub(super) async fn list(
     }
     let found = api.parts.directory.agents(&tenant, page.after.as_deref(), limit).await;
     let found = found.map_err(|_| Problem::unavailable(AWAY))?;
-    let agents = found.agents.iter().map(|(name, entries)| agent(name, entries)).collect();
+    let wanted = found.agents.iter().filter(|(_, entries)| page.wants(entries));
+    let agents = wanted.map(|(name, entries)| agent(name, entries)).collect();
     Ok(Json(Agents { agents, next: found.next.as_deref().map(str::to_owned) }))
 }
 

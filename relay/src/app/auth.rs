@@ -19,11 +19,12 @@ use crate::config::Secret;
 use crate::config::auth::AuthConfig;
 use crate::config::key_servers::KeyServersConfig;
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
 use crate::resilience::Health;
 use crate::revocation::{Revocation, RevocationSettings, RevocationStore, Revocations, Target};
 use crate::router::{Concerned, Router};
 use crate::telemetry::metrics::Metrics;
-use crate::tenants::{TenantStore, Tenants};
+use crate::tenants::{News, TenantStore, Tenants};
 
 /// The least time between two questions to a key server for the sake of an unknown `kid`: made-up ones cost it no more
 /// than that.
@@ -49,7 +50,7 @@ pub(super) struct Identity {
     pub(super) revocations: Arc<Revocations>,
     /// Keys of programs.
     pub(super) api_keys: Arc<ApiKeys>,
-    /// Which tenants are suspended.
+    /// Which tenants are suspended, and which have limits of their own.
     pub(super) tenants: Arc<Tenants>,
     /// In development mode, what makes tokens for it.
     pub(super) minter: Option<Minter>,
@@ -60,6 +61,7 @@ pub(super) fn build(
     config: &Config,
     stores: Stores,
     router: &Arc<Router>,
+    limits: &Arc<Limits>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Identity> {
     let auth = &config.auth;
@@ -99,9 +101,12 @@ pub(super) fn build(
     let life_max = Duration::from_secs(auth.auth_max_lifetime_s);
     let believed = Arc::new(TokensAndApiKeys::new(tokens, Arc::clone(&stores.api_keys), life_max));
     let checked = Arc::new(Gated::new(believed, Arc::<Revocations>::clone(&revocations)));
-    let concerned = Arc::clone(router);
-    let suspended = move |tenant: &Arc<str>| concerned.recheck(&Concerned::Tenant(Arc::clone(tenant)));
-    let tenants = Tenants::new(stores.tenants, suspended);
+    let (concerned, limits) = (Arc::clone(router), Arc::clone(limits));
+    let tell = move |tenant: &Arc<str>, news| match news {
+        News::Suspended => concerned.recheck(&Concerned::Tenant(Arc::clone(tenant))),
+        News::Limits(own) => limits.change_tenant(tenant, own),
+    };
+    let tenants = Tenants::new(stores.tenants, tell);
     let authenticator = Arc::new(Gated::new(checked, Arc::<Tenants>::clone(&tenants)));
     let api_keys = Arc::new(ApiKeys::new(stores.api_keys, Arc::clone(&revocations)));
     Ok(Identity { authenticator, servers, revocations, api_keys, tenants, minter })

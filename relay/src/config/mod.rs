@@ -16,6 +16,7 @@ pub mod server;
 pub mod session;
 pub mod streams;
 pub mod telemetry;
+pub mod tenant_limits;
 
 use clap::Args;
 use thiserror::Error;

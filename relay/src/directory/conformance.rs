@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
-use crate::directory::{Entry, OwnEntry, SharedDirectory};
+use crate::directory::{About, Card, Entry, OwnEntry, SharedDirectory};
 
 /// The directory of one instance.
 pub struct Instance {
@@ -45,19 +45,48 @@ impl Instance {
 
     fn entry(&self, own: &OwnEntry) -> Entry {
         let (session, instance) = (own.session.clone(), self.id.clone());
-        Entry { session, instance, generation: own.generation }
+        Entry { session, instance, generation: own.generation, about: own.about.clone() }
     }
 }
 
 /// A session of this tenant and agent.
 pub fn own(tenant: &str, agent: &str, session: &str, generation: u64) -> OwnEntry {
     let [tenant, agent, session]: [Arc<str>; 3] = [tenant.into(), agent.into(), session.into()];
-    OwnEntry { tenant, agent, session, generation }
+    OwnEntry { tenant, agent, session, generation, about: None }
+}
+
+async fn what_is_known_of_a_session_is_found_with_it(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let about = |since_ms, skill: &str| {
+        let card = Card { name: None, skills: [skill.into()].into(), version: None };
+        Some(Arc::new(About { since_ms, card: Some(Box::new(card)) }))
+    };
+    let first = OwnEntry { about: about(1, "paint"), ..own("t", "known", "s1", 1) };
+    let bare =
+        OwnEntry { about: Some(Arc::new(About { since_ms: 2, card: None })), ..own("t", "known", "s2", 1) };
+    a.register(first.clone()).await;
+    b.register(bare.clone()).await;
+    a.register(own("t", "known", "s3", 1)).await;
+    let third = own("t", "known", "s3", 1);
+    assert_eq!(b.find("t", "known").await, [a.entry(&first), b.entry(&bare), a.entry(&third)]);
+    let page = a.directory.agents("t", Some("knowm"), 1).await.unwrap();
+    assert_eq!(page.agents[0].1.iter().filter(|entry| entry.about.is_some()).count(), 2);
+    assert_eq!(a.find("u", "known").await, [], "nobody else's");
+    let again = OwnEntry { about: about(3, "draw"), ..own("t", "known", "s1", 2) };
+    b.register(again.clone()).await;
+    a.register(first.clone()).await;
+    a.directory.unregister(first).await.unwrap();
+    assert_eq!(a.find("t", "known").await[0], b.entry(&again), "by the latest connect");
+    for (instance, own) in [(&b, again), (&b, bare), (&a, third)] {
+        instance.directory.unregister(own).await.unwrap();
+    }
+    assert_eq!(a.find("t", "known").await, []);
 }
 
 /// Puts a directory to every check. `join` adds an instance.
 pub async fn check(join: impl AsyncFn() -> Instance) {
     a_session_is_found_until_it_is_unregistered(&join).await;
+    what_is_known_of_a_session_is_found_with_it(&join).await;
     registering_tells_what_was_there(&join).await;
     of_two_that_register_at_once_one_finds_the_other(&join).await;
     a_late_goodbye_removes_nothing(&join).await;

@@ -69,7 +69,8 @@ impl Directory for MemoryDirectory {
         let before = self.hub.change_agent(&own.tenant, &own.agent, |entries| {
             let before = entries.clone();
             let instance = self.instance.clone();
-            let entry = Entry { session: own.session, instance, generation: own.generation };
+            let entry =
+                Entry { session: own.session, instance, generation: own.generation, about: own.about };
             match entries.iter_mut().find(|other| other.session == entry.session) {
                 Some(other) if other.generation > entry.generation => {}
                 Some(other) => *other = entry,
@@ -82,7 +83,7 @@ impl Directory for MemoryDirectory {
 
     fn unregister(&self, own: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>> {
         let instance = self.instance.clone();
-        let entry = Entry { session: own.session, instance, generation: own.generation };
+        let entry = Entry { session: own.session, instance, generation: own.generation, about: own.about };
         self.hub.change_agent(&own.tenant, &own.agent, |entries| entries.retain(|other| *other != entry));
         future::ready(Ok(())).boxed()
     }

@@ -4,6 +4,7 @@
 //! before it is deleted, so that a late goodbye cannot remove what came after it. What the promises mean is what
 //! `conformance` checks, for every directory alike.
 
+mod about;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod memory;
@@ -15,6 +16,8 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 use crate::bus::InstanceId;
+
+pub use about::{About, Card};
 
 /// Where sessions live.
 pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
@@ -64,6 +67,8 @@ pub struct OwnEntry {
     pub session: Arc<str>,
     /// Which connect of the session.
     pub generation: u64,
+    /// What else is to be known of it. Nothing in the entries of groups and topics: the agent's own tells it.
+    pub about: Option<Arc<About>>,
 }
 
 /// Whether it is an agent's name and no group's address, in which a `/` stands.
@@ -80,6 +85,8 @@ pub struct Entry {
     pub instance: InstanceId,
     /// Which connect of the session.
     pub generation: u64,
+    /// What else is known of it.
+    pub about: Option<Arc<About>>,
 }
 
 /// Some agents of a tenant.

@@ -3,7 +3,7 @@
 //! What is spent before a slice has come is owed, up to the credit, and paid from the next: over time the quota holds
 //! exactly, and the most that all instances together can run over it is one credit each, once.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::quota::{BURST_S, Quota, Slice};
@@ -14,18 +14,24 @@ const READY: i64 = 8;
 /// What may be spent of one tenant's quota.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    pub(super) quota: Quota,
     pub(super) messages: Purse,
     pub(super) bytes: Purse,
 }
 
 impl Allowance {
     pub(super) fn new(quota: Quota, lease: Duration) -> Allowance {
-        Allowance {
-            quota,
-            messages: Purse::new(quota.messages, lease),
-            bytes: Purse::new(quota.bytes, lease),
-        }
+        Allowance { messages: Purse::new(quota.messages, lease), bytes: Purse::new(quota.bytes, lease) }
+    }
+
+    /// The quota.
+    pub(super) fn quota(&self) -> Quota {
+        Quota { messages: self.messages.a_second(), bytes: self.bytes.a_second() }
+    }
+
+    /// Changes the quota; what was leased by the former one can be spent or goes back with the next lease.
+    pub(super) fn change(&self, quota: Quota) {
+        self.messages.a_second.store(quota.messages, Ordering::Relaxed);
+        self.bytes.a_second.store(quota.bytes, Ordering::Relaxed);
     }
 
     /// What is to be leased now; negative is given back.
@@ -48,8 +54,8 @@ impl Allowance {
 /// One kind of quota.
 #[derive(Debug)]
 pub(super) struct Purse {
-    a_second: u32,
-    ready: i64,
+    /// 0 is no limit.
+    a_second: AtomicU32,
     lease: Duration,
     balance: AtomicI64,
     /// The balance after the last lease, for what was spent since.
@@ -61,24 +67,29 @@ pub(super) struct Purse {
 
 impl Purse {
     fn new(a_second: u32, lease: Duration) -> Purse {
-        let ready = (i64::from(a_second) * i64::from(BURST_S) / READY).max(1);
         let (balance, leased, refused, demand) = Default::default();
-        Purse { a_second, ready, lease, balance, leased, refused, demand }
+        Purse { a_second: AtomicU32::new(a_second), lease, balance, leased, refused, demand }
+    }
+
+    fn a_second(&self) -> u32 {
+        self.a_second.load(Ordering::Relaxed)
     }
 
     /// Spends `amount`, or says when to come back.
     pub(super) fn spend(&self, amount: u32) -> Result<(), Duration> {
-        if self.a_second == 0 {
+        let a_second = self.a_second();
+        if a_second == 0 {
             return Ok(());
         }
+        let ready = ready(a_second);
         let amount = i64::from(amount);
         let left = self.balance.fetch_sub(amount, Ordering::Relaxed) - amount;
-        if left >= -self.ready {
+        if left >= -ready {
             return Ok(());
         }
         self.balance.fetch_add(amount, Ordering::Relaxed);
         self.refused.fetch_add(amount, Ordering::Relaxed);
-        let missing_ms = (-self.ready - left).unsigned_abs().saturating_mul(1_000) / u64::from(self.a_second);
+        let missing_ms = (-ready - left).unsigned_abs().saturating_mul(1_000) / u64::from(a_second);
         Err(self.lease + Duration::from_millis(missing_ms.min(u64::from(BURST_S) * 1_000)))
     }
 
@@ -93,7 +104,8 @@ impl Purse {
 
     /// Twice what was wished for lately, and never less than is held ready. Asked by the leasing task alone.
     fn wanted(&self) -> i64 {
-        if self.a_second == 0 {
+        let a_second = self.a_second();
+        if a_second == 0 {
             return 0;
         }
         let balance = self.balance();
@@ -101,11 +113,17 @@ impl Purse {
         let wished = spent.saturating_add(self.refused.swap(0, Ordering::Relaxed)).max(0).unsigned_abs();
         let demand = wished.max(self.demand.load(Ordering::Relaxed) / 2);
         self.demand.store(demand, Ordering::Relaxed);
-        let burst = i64::from(self.a_second) * i64::from(BURST_S);
-        let target = i64::try_from(demand).unwrap_or(i64::MAX).saturating_mul(2).clamp(self.ready, burst);
+        let burst = i64::from(a_second) * i64::from(BURST_S);
+        let target =
+            i64::try_from(demand).unwrap_or(i64::MAX).saturating_mul(2).clamp(ready(a_second), burst);
         // Given back only where it is much, else a steady tenant would trade to and fro.
         if balance > 2 * target || balance < target { target - balance } else { 0 }
     }
+}
+
+/// What is held ready of a quota, and may be owed.
+fn ready(a_second: u32) -> i64 {
+    (i64::from(a_second) * i64::from(BURST_S) / READY).max(1)
 }
 
 #[cfg(test)]

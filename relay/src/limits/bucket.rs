@@ -1,11 +1,15 @@
 //! What one agent, source address or tenant may do over all of its connections on this instance.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::limits::rate::{Rate, Rates, TurnClock};
+use parking_lot::Mutex;
 
-/// The limits of every key of one kind; 0 is no limit.
-#[derive(Debug, Clone, Copy)]
+use crate::limits::rate::{Rate, Rates, TurnClock};
+use crate::limits::{BYTES_BURST_S, MESSAGES_BURST_S};
+
+/// The limits of a key; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) messages: Rate,
     pub(super) bytes: Rate,
@@ -14,6 +18,16 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// So many a second, and so many at a time.
+    pub(super) const fn of(messages: u32, bytes: u32, connections: u32, subscriptions: u32) -> Bounds {
+        Bounds {
+            messages: Rate::of(messages, MESSAGES_BURST_S),
+            bytes: Rate::of(bytes, BYTES_BURST_S),
+            connections,
+            subscriptions,
+        }
+    }
+
     /// Whether there is any.
     pub(super) const fn any(&self) -> bool {
         self.messages.a_second > 0
@@ -26,7 +40,9 @@ impl Bounds {
 /// The state of one key.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    pub(super) rates: Rates,
+    rates: Mutex<Arc<Rates>>,
+    /// How often the rates were changed. Who holds them looks here before each turn.
+    changes: AtomicU32,
     pub(super) connections: Count,
     pub(super) subscriptions: Count,
     /// Nobody held it when the last sweep came by.
@@ -36,29 +52,58 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(bounds: &Bounds, clock: &TurnClock) -> Bucket {
         Bucket {
-            rates: Rates::new(bounds.messages, bounds.bytes, clock),
+            rates: Mutex::new(Arc::new(Rates::new(bounds.messages, bounds.bytes, clock))),
+            changes: AtomicU32::new(0),
             connections: Count::new(bounds.connections),
             subscriptions: Count::new(bounds.subscriptions),
             was_idle: AtomicBool::new(false),
         }
+    }
+
+    /// Changes the limits, for those too who hold it: rates from their next turn on, beginning full. Connections and
+    /// subscriptions beyond a lower bound stay, and no further ones come.
+    pub(super) fn change(&self, bounds: &Bounds, clock: &TurnClock) {
+        let mut rates = self.rates.lock();
+        if !rates.are(bounds.messages, bounds.bytes) {
+            *rates = Arc::new(Rates::new(bounds.messages, bounds.bytes, clock));
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        drop(rates);
+        self.connections.bound(bounds.connections);
+        self.subscriptions.bound(bounds.subscriptions);
+    }
+
+    /// How often the rates were changed.
+    pub(super) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The rates, to be held until they are changed.
+    pub(super) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&self.rates.lock())
     }
 }
 
 /// How many there are, and how many there may be.
 #[derive(Debug)]
 pub(super) struct Count {
-    max: u32,
+    max: AtomicU32,
     held: AtomicU32,
 }
 
 impl Count {
     const fn new(max: u32) -> Count {
-        Count { max, held: AtomicU32::new(0) }
+        Count { max: AtomicU32::new(max), held: AtomicU32::new(0) }
+    }
+
+    fn bound(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Takes one; says whether it was within the bound. Beyond it none is taken, unless in a `dry_run`.
     pub(super) fn take(&self, dry_run: bool) -> bool {
-        let within = self.held.fetch_add(1, Ordering::Relaxed) < self.max || self.max == 0;
+        let max = self.max.load(Ordering::Relaxed);
+        let within = self.held.fetch_add(1, Ordering::Relaxed) < max || max == 0;
         if !within && !dry_run {
             self.give(1);
         }
@@ -83,5 +128,9 @@ mod tests {
         assert_eq!([count.take(false), count.take(true), count.take(false)], [true, false, false]);
         count.give(3);
         assert!(count.take(false), "what a dry run took was given back too");
+        count.bound(1);
+        assert!(!count.take(false), "lowered");
+        count.bound(0);
+        assert!(count.take(false), "no limit");
     }
 }

@@ -29,17 +29,37 @@ impl<K: Eq + Hash> Keyed<K> {
 
     /// The bucket of `key`, if its kind is limited at all; and whether it has one of its own.
     pub(super) fn hold(&self, key: K) -> Option<(Arc<Bucket>, bool)> {
-        if !self.bounds.any() {
-            return None;
-        }
+        self.bounds.any().then(|| self.hold_with(key, false, |bounds| *bounds))
+    }
+
+    /// The bucket of `key`, with bounds that are made from the configured ones; and whether it has one of its own, which
+    /// it has in any case if it `must`.
+    pub(super) fn hold_with(
+        &self,
+        key: K,
+        must: bool,
+        bounds: impl FnOnce(&Bounds) -> Bounds,
+    ) -> (Arc<Bucket>, bool) {
         // Connections that come at the same moment may pass the bound by as many as there are threads.
-        if self.buckets.len() >= self.keys_max && !self.buckets.contains_key(&key) {
-            return Some((Arc::clone(&self.shared), false));
+        if !must && self.buckets.len() >= self.keys_max && !self.buckets.contains_key(&key) {
+            return (Arc::clone(&self.shared), false);
         }
-        let make = || Arc::new(Bucket::new(&self.bounds, &self.clock));
+        // Made under the lock of its place: a change that comes meanwhile finds it and holds.
+        let make = || Arc::new(Bucket::new(&bounds(&self.bounds), &self.clock));
         let bucket = self.buckets.entry(key).or_insert_with(make);
         bucket.was_idle.store(false, Ordering::Relaxed);
-        Some((Arc::clone(&bucket), true))
+        (Arc::clone(&bucket), true)
+    }
+
+    /// Changes the bounds of `key`, if it has a bucket of its own.
+    pub(super) fn change<Q>(&self, key: &Q, bounds: impl FnOnce(&Bounds) -> Bounds)
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if let Some(bucket) = self.buckets.get(key) {
+            bucket.change(&bounds(&self.bounds), &self.clock);
+        }
     }
 
     /// Forgets who has not been here between two sweeps: by then its bucket is full again, as a fresh one would be.
@@ -75,11 +95,11 @@ mod tests {
     fn a_key_keeps_its_bucket_while_it_matters_and_no_longer() {
         let keyed = keyed(10);
         let (held, own) = keyed.hold(1).unwrap();
-        assert!(own && held.rates.frame().is_ok());
+        assert!(own && held.rates().frame().is_ok());
         drop(held);
         keyed.sweep();
         let (held, _) = keyed.hold(1).unwrap();
-        assert!(held.rates.frame().is_err(), "to leave and come back does not fill a bucket");
+        assert!(held.rates().frame().is_err(), "to leave and come back does not fill a bucket");
         keyed.sweep();
         keyed.sweep();
         assert_eq!(keyed.len(), 1, "held");

@@ -32,12 +32,18 @@ impl Leasing {
         Leasing { store, quota, every, allowances: DashMap::default() }
     }
 
-    /// What `tenant` may spend, if it has a quota.
-    pub(super) fn hold(&self, tenant: &Arc<str>) -> Option<Arc<Allowance>> {
-        self.quota.any().then(|| {
-            let make = || Arc::new(Allowance::new(self.quota, self.every));
-            Arc::clone(&self.allowances.entry(Arc::clone(tenant)).or_insert_with(make))
-        })
+    /// What `tenant` may spend, by a quota that is made from the configured one.
+    pub(super) fn hold(&self, tenant: &Arc<str>, quota: impl FnOnce(Quota) -> Quota) -> Arc<Allowance> {
+        // Made under the lock of its place: a change that comes meanwhile finds it and holds.
+        let make = || Arc::new(Allowance::new(quota(self.quota), self.every));
+        Arc::clone(&self.allowances.entry(Arc::clone(tenant)).or_insert_with(make))
+    }
+
+    /// Changes the quota of `tenant`, if it is here.
+    pub(super) fn change(&self, tenant: &str, quota: impl FnOnce(Quota) -> Quota) {
+        if let Some(allowance) = self.allowances.get(tenant) {
+            allowance.change(quota(self.quota));
+        }
     }
 
     /// Leases for ever.
@@ -62,7 +68,7 @@ impl Leasing {
             !gone
         });
         let leases = futures_util::stream::iter(asked).map(|(tenant, allowance, wanted)| async move {
-            let granted = self.store.lease(&tenant, allowance.quota, wanted).await;
+            let granted = self.store.lease(&tenant, allowance.quota(), wanted).await;
             allowance.take(granted);
         });
         leases.for_each_concurrent(AT_A_TIME, |lease| lease).await;

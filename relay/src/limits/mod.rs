@@ -9,6 +9,7 @@ mod keyed;
 mod leasing;
 mod rate;
 mod session;
+mod tenants;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -19,14 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::limits::LimitsConfig;
 use crate::config::scopes::ScopesConfig;
+use crate::config::tenant_limits::TenantLimits;
 use crate::quota::SharedQuotaStore;
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
 use bucket::{Bounds, Bucket};
 use keyed::Keyed;
-use leasing::Leasing;
-use rate::{Rate, TurnClock};
+use rate::{Rate, Rates, TurnClock};
+use tenants::Tenants;
 
 pub use session::SessionLimits;
 
@@ -52,8 +54,7 @@ pub struct Limits {
     connection: (Rate, Rate),
     agents: Keyed<(Arc<str>, Arc<str>)>,
     addresses: Keyed<IpAddr>,
-    tenants: Keyed<Arc<str>>,
-    leasing: Leasing,
+    tenants: Tenants,
     clock: TurnClock,
     since: Instant,
     dry_run: bool,
@@ -106,8 +107,27 @@ impl Scope {
 #[derive(Debug)]
 struct Held {
     bucket: Arc<Bucket>,
+    /// Of the bucket, as they are after so many changes.
+    rates: Arc<Rates>,
+    changes: u32,
     scope: Scope,
     subscriptions: u32,
+}
+
+impl Held {
+    fn new(bucket: Arc<Bucket>, scope: Scope) -> Held {
+        // Counted before they are taken: what changes in between is taken twice, and never missed.
+        let (changes, rates) = (bucket.changes(), bucket.rates());
+        Held { bucket, rates, changes, scope, subscriptions: 0 }
+    }
+
+    /// Takes the rates that hold now.
+    fn catch_up(&mut self) {
+        let changes = self.bucket.changes();
+        if changes != self.changes {
+            (self.changes, self.rates) = (changes, self.bucket.rates());
+        }
+    }
 }
 
 impl Drop for Held {
@@ -130,30 +150,21 @@ impl Limits {
         metrics: &Arc<Metrics>,
     ) -> Arc<Limits> {
         let clock = TurnClock::default();
-        let bounds = |messages, bytes, connections, subscriptions| Bounds {
-            messages: Rate::of(messages, MESSAGES_BURST_S),
-            bytes: Rate::of(bytes, BYTES_BURST_S),
-            connections,
-            subscriptions,
-        };
         let s = scopes;
         let agent =
-            bounds(s.agent_rate_messages, s.agent_rate_bytes, s.agent_connections, s.agent_subscriptions);
-        let address = bounds(
+            Bounds::of(s.agent_rate_messages, s.agent_rate_bytes, s.agent_connections, s.agent_subscriptions);
+        let address = Bounds::of(
             s.address_rate_messages,
             s.address_rate_bytes,
             s.address_connections,
             s.address_subscriptions,
         );
-        let tenant =
-            bounds(s.tenant_rate_messages, s.tenant_rate_bytes, s.tenant_connections, s.tenant_subscriptions);
         let messages = Rate { a_second: limits.rate_messages, burst: limits.rate_burst };
         Arc::new(Limits {
             connection: (messages, Rate::of(limits.rate_bytes, BYTES_BURST_S)),
             agents: Keyed::new(agent, s.limit_keys_max, &clock),
             addresses: Keyed::new(address, s.limit_keys_max, &clock),
-            tenants: Keyed::new(tenant, s.limit_keys_max, &clock),
-            leasing: Leasing::new(s, quotas),
+            tenants: Tenants::new(s, quotas, &clock),
             clock,
             since: Instant::now(),
             dry_run: s.limits_dry_run,
@@ -177,7 +188,13 @@ impl Limits {
                 return Err(scope.connections());
             }
         }
-        Ok(Some(Held { bucket, scope, subscriptions: 0 }))
+        Ok(Some(Held::new(bucket, scope)))
+    }
+
+    /// Gives a tenant limits of its own, in place of those it had: in force for its connections that are here from their
+    /// next turn on. Those beyond a lower number of connections stay, and no further ones come.
+    pub fn change_tenant(&self, tenant: &Arc<str>, limits: TenantLimits) {
+        self.tenants.change(tenant, limits);
     }
 
     /// Leases slices of quotas, and forgets who left, until `stop`.
@@ -189,14 +206,14 @@ impl Limits {
                 self.sweep();
             }
         };
-        stop.run_until_cancelled(async { tokio::join!(sweeping, self.leasing.run()) }).await;
+        stop.run_until_cancelled(async { tokio::join!(sweeping, self.tenants.leasing.run()) }).await;
     }
 
     fn sweep(&self) {
         self.agents.sweep();
         self.addresses.sweep();
-        self.tenants.sweep();
-        let keys = self.agents.len() + self.addresses.len() + self.tenants.len();
+        self.tenants.buckets.sweep();
+        let keys = self.agents.len() + self.addresses.len() + self.tenants.buckets.len();
         self.metrics.limit_keys.set(u32::try_from(keys).map_or(f64::MAX, f64::from));
     }
 }

@@ -55,6 +55,7 @@ impl Rate {
 /// Rates of messages and bytes, those of them that are limited.
 #[derive(Debug)]
 pub(super) struct Rates {
+    rates: (Rate, Rate),
     messages: Option<Limiter>,
     bytes: Option<Limiter>,
     clock: TurnClock,
@@ -63,7 +64,22 @@ pub(super) struct Rates {
 impl Rates {
     /// Full buckets.
     pub(super) fn new(messages: Rate, bytes: Rate, clock: &TurnClock) -> Rates {
-        Rates { messages: messages.limiter(clock), bytes: bytes.limiter(clock), clock: clock.clone() }
+        Rates {
+            rates: (messages, bytes),
+            messages: messages.limiter(clock),
+            bytes: bytes.limiter(clock),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Whether anything is limited.
+    pub(super) const fn any(&self) -> bool {
+        self.messages.is_some() || self.bytes.is_some()
+    }
+
+    /// Whether these are the rates.
+    pub(super) fn are(&self, messages: Rate, bytes: Rate) -> bool {
+        self.rates == (messages, bytes)
     }
 
     /// May one more frame be carried out, and if not, when?

@@ -19,7 +19,7 @@ pub struct SessionLimits {
     clock: TurnClock,
     /// Narrowest first, so that what an agent is refused does not use up what its tenant has.
     shared: Box<[Held]>,
-    allowance: Option<Arc<Allowance>>,
+    allowance: Arc<Allowance>,
     /// A refusal has been logged: one line a connection.
     logged: bool,
 }
@@ -34,15 +34,15 @@ impl SessionLimits {
     ) -> Result<SessionLimits, Limit> {
         let agent = limits.agents.hold((Arc::clone(tenant), Arc::clone(agent)));
         let agent = limits.place(Scope::Agent, agent)?;
-        let whole = limits.place(Scope::Tenant, limits.tenants.hold(Arc::clone(tenant)))?;
+        let whole = limits.place(Scope::Tenant, Some(limits.tenants.hold(tenant)))?;
         let clock = TurnClock::default();
         let (messages, bytes) = limits.connection;
-        let session = SessionLimits {
+        let mut session = SessionLimits {
             limits: Arc::clone(limits),
             connection: Rates::new(messages, bytes, &clock),
             clock,
             shared: agent.into_iter().chain(address).chain(whole).collect(),
-            allowance: limits.leasing.hold(tenant),
+            allowance: limits.tenants.allowance(tenant),
             logged: false,
         };
         // Full buckets from now on: on a clock that had not begun they would fill a second time.
@@ -51,10 +51,16 @@ impl SessionLimits {
     }
 
     /// A turn begins.
-    pub fn at(&self, now: Instant) {
+    pub fn at(&mut self, now: Instant) {
         let since = now - self.limits.since;
         self.clock.set(since);
-        if !self.shared.is_empty() {
+        let mut limited = false;
+        for held in &mut *self.shared {
+            held.catch_up();
+            limited |= held.rates.any();
+        }
+        // All connections write here, so only those that need it.
+        if limited {
             self.limits.clock.set(since);
         }
     }
@@ -75,19 +81,17 @@ impl SessionLimits {
     fn meet_frame(&self) -> Result<(), Limited> {
         met(Limit::RateMessages, self.connection.frame())?;
         for held in &*self.shared {
-            met(held.scope.messages(), held.bucket.rates.frame())?;
+            met(held.scope.messages(), held.rates.frame())?;
         }
-        let spent = self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.messages.spend(1));
-        met(Limit::TenantQuotaMessages, spent)
+        met(Limit::TenantQuotaMessages, self.allowance.messages.spend(1))
     }
 
     fn meet_bytes(&self, bytes: NonZeroU32) -> Result<(), Limited> {
         met(Limit::RateBytes, self.connection.bytes(bytes))?;
         for held in &*self.shared {
-            met(held.scope.bytes(), held.bucket.rates.bytes(bytes))?;
+            met(held.scope.bytes(), held.rates.bytes(bytes))?;
         }
-        let spent = self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.bytes.spend(bytes.get()));
-        met(Limit::TenantQuotaBytes, spent)
+        met(Limit::TenantQuotaBytes, self.allowance.bytes.spend(bytes.get()))
     }
 
     fn judge(&mut self, met: Result<(), Limited>) -> Result<(), Limited> {

@@ -134,3 +134,83 @@ async fn a_quota_holds_over_all_connections_of_a_tenant() {
     stop.cancel();
     running.await.unwrap();
 }
+
+fn own(limits: &Arc<Limits>, tenant: &str, own: TenantLimits) {
+    limits.change_tenant(&Arc::from(tenant), own);
+}
+
+#[test]
+fn limits_of_a_tenant_begin_and_end_for_those_who_are_connected() {
+    let limits = limits(&[]);
+    let mut session = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    let mut other = enter(&limits, "192.0.2.1", "globex", "a").unwrap();
+    let mut burst = |limits: &Arc<Limits>| {
+        session.at(limits.since);
+        (0..40).take_while(|_| session.frame().is_ok() && session.bytes(10).is_ok()).count()
+    };
+    assert_eq!(burst(&limits), 40);
+    let rate = TenantLimits { rate_messages: Some(2), ..TenantLimits::default() };
+    own(&limits, "acme", rate);
+    assert_eq!((burst(&limits), burst(&limits)), (10, 0), "five seconds' worth");
+    own(&limits, "acme", rate);
+    assert_eq!(burst(&limits), 0, "what is said again fills nothing");
+    own(&limits, "acme", TenantLimits { rate_bytes: Some(50), ..rate });
+    assert_eq!(burst(&limits), 10);
+    own(&limits, "acme", TenantLimits::default());
+    assert_eq!(burst(&limits), 40);
+    assert!((0..40).all(|_| other.frame().is_ok()), "another tenant is not concerned");
+}
+
+#[test]
+fn connections_and_subscriptions_of_a_tenant_are_counted_before_they_are_limited() {
+    let limits = limits(&["--tenant-connections", "9"]);
+    let mut first = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    let second = enter(&limits, "192.0.2.1", "acme", "b").unwrap();
+    assert_eq!([first.subscribe(), first.subscribe()], [Ok(()); 2]);
+    let low = TenantLimits { connections: Some(1), subscriptions: Some(2), ..TenantLimits::default() };
+    own(&limits, "acme", low);
+    assert_eq!(enter(&limits, "192.0.2.1", "acme", "c").unwrap_err(), Limit::TenantConnections);
+    assert_eq!(first.subscribe(), Err(Limit::TenantSubscriptions));
+    drop(second);
+    assert_eq!(enter(&limits, "192.0.2.1", "acme", "c").unwrap_err(), Limit::TenantConnections);
+    own(&limits, "acme", TenantLimits::default());
+    enter(&limits, "192.0.2.1", "acme", "c").expect("as configured");
+    assert_eq!(first.subscribe(), Ok(()));
+}
+
+#[test]
+fn a_tenant_with_limits_of_its_own_shares_nobodys() {
+    let limits = limits(&["--limit-keys-max", "1"]);
+    let _full = enter(&limits, "192.0.2.1", "globex", "a").unwrap();
+    own(&limits, "acme", TenantLimits { connections: Some(1), ..TenantLimits::default() });
+    let _first = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    assert_eq!(enter(&limits, "192.0.2.1", "acme", "a").unwrap_err(), Limit::TenantConnections);
+    enter(&limits, "192.0.2.1", "initech", "a").expect("those beyond the bound are not limited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_of_a_tenants_own_begins_and_ends() {
+    let limits = limits(&[]);
+    let stop = CancellationToken::new();
+    let running = TaskTracker::new().spawn(Arc::clone(&limits).run(stop.clone()));
+    let mut session = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    let mut passed = async || {
+        let mut passed = 0;
+        for _ in 0..100 {
+            session.at(Instant::now());
+            passed += (0..20).filter(|_| session.frame().is_ok()).count();
+            tokio::time::advance(Duration::from_millis(100)).await;
+            tokio::task::yield_now().await;
+        }
+        passed
+    };
+    assert_eq!(passed().await, 2_000);
+    own(&limits, "acme", TenantLimits { quota_messages: Some(20), ..TenantLimits::default() });
+    let some = passed().await;
+    // 10 s at 20 a second, a burst of 100, and a credit of 12.
+    assert!((250..=320).contains(&some), "{some}");
+    own(&limits, "acme", TenantLimits::default());
+    assert_eq!(passed().await, 2_000);
+    stop.cancel();
+    running.await.unwrap();
+}

@@ -56,7 +56,7 @@ fn address(text: &str) -> Address<'static> {
 
 fn entry(tenant: &str, agent: &str, place: &str) -> OwnEntry {
     let session = format!("{agent}~{}", "A".repeat(22)).into();
-    OwnEntry { tenant: tenant.into(), agent: place.into(), session, generation: 1 }
+    OwnEntry { tenant: tenant.into(), agent: place.into(), session, generation: 1, about: None }
 }
 
 fn queue() -> Arc<Outbound> {

@@ -74,7 +74,7 @@ impl Registration {
         self.groups.push(Arc::clone(group));
         self.router.metrics.group_members.increment(1.0);
         self.tenant.forget_route(group);
-        let entry = OwnEntry { agent: Arc::clone(group), ..self.entry.clone() };
+        let entry = OwnEntry { agent: Arc::clone(group), about: None, ..self.entry.clone() };
         let (router, registered) = (Arc::clone(&self.router), self.router.directory.register(entry.clone()));
         async move {
             registered.await.map_err(|_| NotJoined::Unavailable)?;
@@ -89,7 +89,7 @@ impl Registration {
         let Some(at) = self.groups.iter().position(|own| **own == *group) else { return };
         let group = self.groups.swap_remove(at);
         self.router.take_out(&self.tenant, &group, self.connection);
-        self.router.unlist(OwnEntry { agent: group, ..self.entry.clone() });
+        self.router.unlist(OwnEntry { agent: group, about: None, ..self.entry.clone() });
     }
 }
 

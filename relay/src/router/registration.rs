@@ -161,7 +161,7 @@ impl Registration {
 
     /// Another session of the agent gives way to this one.
     pub fn take_over(&self, other: &Entry) {
-        let Entry { session, instance, generation } = other;
+        let Entry { session, instance, generation, .. } = other;
         self.router.tell_replaced(instance, &self.entry.tenant, session, generation.saturating_add(1));
     }
 
@@ -197,7 +197,7 @@ impl Drop for Registration {
         self.withdraw();
         self.router.unlist(self.entry.clone());
         for agent in self.groups.drain(..) {
-            self.router.unlist(OwnEntry { agent, ..self.entry.clone() });
+            self.router.unlist(OwnEntry { agent, about: None, ..self.entry.clone() });
         }
         self.router.leave_tenant(&self.tenant);
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::auth::AuthError;
 use crate::auth::Principal;
+use crate::directory::Card;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::resilience::Standing;
@@ -32,6 +33,7 @@ struct Hello {
     id: u64,
     token: Option<String>,
     resume: Option<Claim>,
+    card: Option<Box<Card>>,
 }
 
 /// Opens a session, or says on which transport to end it and why.
@@ -51,11 +53,11 @@ pub(super) async fn open<S: Socket, P>(
         Ok(Err(over)) => return Err((transport, over)),
         Err(_) => return Err((transport, close(CloseCode::HelloExpected, "no hello in time"))),
     };
-    let hello = match hello(&frames, settings.limits.frames_per_message) {
+    let mut hello = match hello(&frames, settings.limits.frames_per_message) {
         Ok(hello) => hello,
         Err(over) => return Err((transport, over)),
     };
-    let principal = match authenticate(context, hello.token.or(upgraded.token)).await {
+    let principal = match authenticate(context, hello.token.take().or(upgraded.token)).await {
         Ok(principal) => principal,
         Err(over) => return Err((transport, over)),
     };
@@ -66,8 +68,7 @@ pub(super) async fn open<S: Socket, P>(
         Ok(limits) => limits,
         Err(limit) => return Err((transport, over(limit))),
     };
-    let claim = hello.resume;
-    let session = admit(context, transport, principal, limits, hello.id, claim).await?;
+    let session = admit(context, transport, principal, limits, hello).await?;
     context.metrics.handshake_seconds.record(upgraded.since.elapsed().as_secs_f64());
     Ok((session, frames))
 }
@@ -88,15 +89,24 @@ fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
     let decoded = decode_client(frames.data(), frames_max, |frame| {
         if first.is_none() {
             first = Some(match frame {
-                Ok(ClientFrame::Hello { id, token, resume, .. }) => Ok(Hello {
+                Ok(ClientFrame::Hello { id, token, resume, card, .. }) => Ok(Hello {
                     id: *id,
                     token: token.take().map(|token| token.0.into_owned()),
                     resume: resume.take().map(|resume| Claim::of(&resume)),
+                    card: card.take().map(|card| Box::new(Card::of(&card))),
                 }),
                 Ok(_) => Err(close(CloseCode::HelloExpected, "the first frame must be hello")),
                 Err(error) if error.code == ErrorCode::TooLarge && *error.what == *"token" => {
                     Err(close(CloseCode::TokenInvalid, AuthError::TooLong.label()))
                 }
+                Err(error) if *error.what == *"card" => Err(close(
+                    CloseCode::BadFrame,
+                    match error.code {
+                        ErrorCode::TooLarge => "too_large: card",
+                        ErrorCode::LimitExceeded => "limit_exceeded: card",
+                        _ => "invalid_frame: card",
+                    },
+                )),
                 Err(_) => Err(close(CloseCode::BadFrame, "the first frame must be a well-formed hello")),
             });
         }
@@ -119,12 +129,12 @@ async fn admit<S: Socket>(
     mut transport: Transport<S>,
     principal: Principal,
     limits: SessionLimits,
-    hello_id: u64,
-    claim: Option<Claim>,
+    hello: Hello,
 ) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
     let settings = &context.settings;
+    let Hello { id: hello_id, resume: claim, card, .. } = hello;
     let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
-    let (registration, opened) = match place(context, &principal, claim.as_ref(), &outbound).await {
+    let (registration, opened) = match place(context, &principal, claim.as_ref(), card, &outbound).await {
         Ok(placed) => placed,
         Err(over) => return Err((transport, over)),
     };

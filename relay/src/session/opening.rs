@@ -10,12 +10,13 @@ use relay_protocol::{CloseCode, ServerFrame};
 
 use crate::auth::Principal;
 use crate::bus::InstanceId;
-use crate::directory::{Entry, OwnEntry};
+use crate::directory::{About, Card, Entry, OwnEntry};
 use crate::outbound::{CloseSignal, Outbound};
 use crate::router::Registration;
 use crate::session::Over;
 use crate::session::context::SessionContext;
 use crate::session::duplicates;
+use crate::session::moment::Moment;
 use crate::session::reliable::Reliable;
 use crate::session::ticket::Ticket;
 use crate::streams::{Marks, Opened, Opening, StreamKey};
@@ -80,16 +81,19 @@ pub(super) async fn place(
     context: &SessionContext,
     principal: &Principal,
     claim: Option<&Claim>,
+    card: Option<Box<Card>>,
     outbound: &Arc<Outbound>,
 ) -> Result<(Registration, OpenedSession), Over> {
     let bits: [u8; 16] = rand::random();
     let name: Arc<str> = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits)).into();
+    let about = Arc::new(About { since_ms: Moment::now().unix_ms, card });
     let enter = |session: &Arc<str>, generation| {
         let entry = OwnEntry {
             tenant: Arc::clone(principal.tenant()),
             agent: Arc::clone(principal.agent()),
             session: Arc::clone(session),
             generation,
+            about: Some(Arc::clone(&about)),
         };
         Registration::enter(&context.router, entry, principal.token_key(), Arc::clone(outbound))
     };

@@ -97,6 +97,7 @@ impl<S: Socket> Session<S> {
             agent: address.into(),
             session: self.address.name().into(),
             generation: self.registration.generation(),
+            about: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What one instance knows of tenants: looked up without waiting, kept up by one task, told to whoever may close sessions.
+//! What one instance knows of tenants: looked up without waiting, kept up by one task, told to whoever closes
+//! sessions and whoever limits them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{AuthError, Gate, Principal};
-use crate::tenants::{Snapshot, Standing, TenantError, TenantStore};
+use crate::config::tenant_limits::TenantLimits;
+use crate::tenants::{Said, Snapshot, Standing, TenantError, TenantStore};
 
 /// How often the store is read: half of the second within which a suspension is in force.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -19,8 +21,17 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 /// A version that no store has.
 const UNREAD: u64 = u64::MAX;
 
-/// Hears of a tenant that is suspended from now on.
-type Tell = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+/// What is in force of a tenant from now on, and was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It is suspended.
+    Suspended,
+    /// It has these limits of its own.
+    Limits(TenantLimits),
+}
+
+/// Hears of tenants.
+type Tell = Box<dyn Fn(&Arc<str>, News) + Send + Sync>;
 
 /// The standing of tenants, and the power to change it. Handed to those who administrate.
 pub struct Tenants {
@@ -33,11 +44,11 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// The list of an instance, which [`Tenants::run`] keeps up. `tell` hears of each tenant that is suspended from now
+    /// The list of an instance, which [`Tenants::run`] keeps up. `tell` hears of what is in force of a tenant from now
     /// on; it must not wait.
     pub fn new(
         store: Arc<dyn TenantStore>,
-        tell: impl Fn(&Arc<str>) + Send + Sync + 'static,
+        tell: impl Fn(&Arc<str>, News) + Send + Sync + 'static,
     ) -> Arc<Tenants> {
         let (list, read) = (RwLock::default(), watch::Sender::new(false));
         Arc::new(Tenants { store, list, read, owes: AtomicBool::new(false), tell: Box::new(tell) })
@@ -45,16 +56,33 @@ impl Tenants {
 
     /// Whether a tenant is suspended, as far as is known.
     pub fn is_suspended(&self, tenant: &str) -> bool {
-        self.list.read().get(tenant).is_some_and(|standing| standing.suspended)
+        self.standing(tenant).suspended.what
+    }
+
+    /// The limits of its own that a tenant has, as far as is known.
+    pub fn limits(&self, tenant: &str) -> TenantLimits {
+        self.standing(tenant).limits.what
+    }
+
+    fn standing(&self, tenant: &str) -> Standing {
+        self.list.read().get(tenant).copied().unwrap_or_default()
     }
 
     /// Suspends a tenant or lifts that: on this instance when the call begins, on every other within a second of its end.
-    pub async fn set(&self, tenant: &Arc<str>, suspended: bool) -> Result<(), TenantError> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        let known = self.list.read().get(tenant).map_or(0, |held| held.said_at_us);
-        // Later than what is known, whatever the clocks say.
-        let standing = Standing { suspended, said_at_us: now_us.max(known.saturating_add(1)) };
+    pub async fn suspend(&self, tenant: &Arc<str>, suspended: bool) -> Result<(), TenantError> {
+        let known = self.standing(tenant).suspended;
+        let standing = Standing { suspended: later(known, suspended), ..Standing::default() };
+        self.say(tenant, standing).await
+    }
+
+    /// Gives a tenant limits of its own in place of those it had, in force as a suspension is.
+    pub async fn limit(&self, tenant: &Arc<str>, limits: TenantLimits) -> Result<(), TenantError> {
+        let known = self.standing(tenant).limits;
+        let standing = Standing { limits: later(known, limits), ..Standing::default() };
+        self.say(tenant, standing).await
+    }
+
+    async fn say(&self, tenant: &Arc<str>, standing: Standing) -> Result<(), TenantError> {
         self.take(tenant, standing);
         let put = self.store.put(tenant, standing).await;
         if put == Err(TenantError::Away) {
@@ -103,31 +131,52 @@ impl Tenants {
         Ok(())
     }
 
-    /// Suspensions, and news, that the store lacks: it was away when they were said, or has lost them since.
+    /// What holds, and news, that the store lacks: it was away when they were said, or has lost them since.
     fn owed(&self, stored: &[(Arc<str>, Standing)]) -> Vec<(Arc<str>, Standing)> {
         let stored: HashMap<&str, Standing> =
             stored.iter().map(|(tenant, standing)| (&**tenant, *standing)).collect();
         let list = self.list.read();
-        let lacks = list.iter().filter(|(tenant, held)| match stored.get(&***tenant) {
-            Some(stored) => stored.said_at_us < held.said_at_us,
-            // What was lifted is forgotten in time.
-            None => held.suspended,
+        let lacks = list.iter().filter_map(|(tenant, held)| {
+            let stored = stored.get(&**tenant).copied().unwrap_or_default();
+            let owed = Standing {
+                suspended: lacked(held.suspended, stored.suspended),
+                limits: lacked(held.limits, stored.limits),
+            };
+            (owed != Standing::default()).then(|| (Arc::clone(tenant), owed))
         });
-        lacks.map(|(tenant, standing)| (Arc::clone(tenant), *standing)).collect()
+        lacks.collect()
     }
 
     fn take(&self, tenant: &Arc<str>, standing: Standing) {
-        {
+        let suspended = {
             let mut list = self.list.write();
-            if list.get(tenant).is_some_and(|held| held.said_at_us >= standing.said_at_us) {
-                return;
+            let held = list.entry(Arc::clone(tenant)).or_default();
+            let before = *held;
+            held.take(&standing);
+            let now = *held;
+            if now.limits.what != before.limits.what {
+                // While nobody else can take: of two changes the later is told last.
+                (self.tell)(tenant, News::Limits(now.limits.what));
             }
-            list.insert(Arc::clone(tenant), standing);
-        }
-        if standing.suspended {
-            (self.tell)(tenant);
+            now.suspended.what && now.suspended != before.suspended
+        };
+        if suspended {
+            (self.tell)(tenant, News::Suspended);
         }
     }
+}
+
+/// What is said now: later than what is known, whatever the clocks say.
+fn later<T>(known: Said<T>, what: T) -> Said<T> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+    Said { what, at_us: now_us.max(known.at_us.saturating_add(1)) }
+}
+
+/// What is held, if a store lacks it. What was taken back is forgotten in time.
+fn lacked<T: Copy + Default + PartialEq>(held: Said<T>, stored: Said<T>) -> Said<T> {
+    let lacks = if stored.at_us == 0 { !held.is_rule() } else { stored.at_us < held.at_us };
+    if lacks { held } else { Said::default() }
 }
 
 impl Gate for Tenants {
@@ -160,35 +209,46 @@ mod tests {
         let store = Arc::new(MemoryTenants::default());
         let join = |store: &Arc<MemoryTenants>| {
             let told = Arc::clone(&told);
-            let tenants =
-                Tenants::new(Arc::clone(store) as _, move |tenant| told.lock().push(tenant.to_string()));
+            let tenants = Tenants::new(Arc::clone(store) as _, move |tenant, news| {
+                told.lock().push((tenant.to_string(), news))
+            });
             tracker.spawn(Arc::clone(&tenants).run(stop.clone()));
             tenants
         };
         let (a, b) = (join(&store), join(&store));
         b.first_read().await;
         let acme: Arc<str> = Arc::from("acme");
-        a.set(&acme, true).await.unwrap();
+        a.suspend(&acme, true).await.unwrap();
         assert!(a.is_suspended("acme") && !a.is_suspended("other"));
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(b.is_suspended("acme"));
-        assert_eq!(*told.lock(), ["acme", "acme"]);
-        b.set(&acme, false).await.unwrap();
+        let suspended = || ("acme".to_owned(), News::Suspended);
+        assert_eq!(*told.lock(), [suspended(), suspended()]);
+        b.suspend(&acme, false).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!a.is_suspended("acme") && !b.is_suspended("acme"));
         assert_eq!(told.lock().len(), 2, "a lifting closes nobody");
+        let limits = TenantLimits { connections: Some(3), ..TenantLimits::default() };
+        b.limit(&acme, limits).await.unwrap();
+        b.limit(&acme, limits).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let limited = || ("acme".to_owned(), News::Limits(limits));
+        assert_eq!(told.lock()[2..], [limited(), limited()], "once on each instance");
+        assert_eq!((a.limits("acme"), a.is_suspended("acme")), (limits, false));
         stop.cancel();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_has_lost_a_suspension_is_told_again() {
         let store = Arc::new(MemoryTenants::default());
-        let tenants = Tenants::new(Arc::clone(&store) as _, |_| {});
+        let tenants = Tenants::new(Arc::clone(&store) as _, |_, _| {});
         let acme: Arc<str> = Arc::from("acme");
-        let standing = Standing { suspended: true, said_at_us: 7 };
+        let limits = TenantLimits { rate_messages: Some(9), ..TenantLimits::default() };
+        let standing =
+            Standing { suspended: Said { what: true, at_us: 7 }, limits: Said { what: limits, at_us: 3 } };
         tenants.take(&acme, standing);
         // Another version, and nothing in it of what this instance knows.
-        let other = Standing { suspended: false, said_at_us: 1 };
+        let other = Standing { suspended: Said { what: false, at_us: 1 }, ..Standing::default() };
         store.put(&Arc::from("other"), other).await.unwrap();
         let mut version = UNREAD;
         tenants.catch_up(&mut version).await.unwrap();

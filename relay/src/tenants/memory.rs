@@ -21,15 +21,13 @@ struct Kept {
 impl TenantStore for MemoryTenants {
     fn put(&self, tenant: &Arc<str>, standing: Standing) -> BoxFuture<'static, Result<(), TenantError>> {
         let mut kept = self.0.lock();
-        let held = kept.tenants.get(tenant).copied();
-        if held.is_some_and(|held| held.said_at_us >= standing.said_at_us) {
-            return future::ready(Ok(())).boxed();
-        }
-        if held.is_none() && kept.tenants.len() >= TENANTS_MAX {
+        let kept = &mut *kept;
+        if !kept.tenants.contains_key(tenant) && kept.tenants.len() >= TENANTS_MAX {
             return future::ready(Err(TenantError::Full)).boxed();
         }
-        kept.tenants.insert(Arc::clone(tenant), standing);
-        kept.version += 1;
+        if kept.tenants.entry(Arc::clone(tenant)).or_default().take(&standing) {
+            kept.version += 1;
+        }
         future::ready(Ok(())).boxed()
     }
 

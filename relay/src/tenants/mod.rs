@@ -1,6 +1,7 @@
-//! Which tenants are suspended: a seam of its own. Who administrates says so once, and every instance keeps a list of its
-//! own, so that looking needs no question. Of two sayings about a tenant the later holds; that one may travel any way, be
-//! repeated, or be lost by the store and told again. What the store promises is what `conformance` checks.
+//! What was said of tenants: which are suspended, and whose limits differ from the configured ones. A seam of its own. Who
+//! administrates says so once, and every instance keeps a list of its own, so that looking needs no question. Of two
+//! sayings about the same thing the later holds; it may travel any way, be repeated, or be lost by the store and told
+//! again. What the store promises is what `conformance` checks.
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -13,18 +14,52 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
-pub use list::Tenants;
+use crate::config::tenant_limits::TenantLimits;
 
-/// The most tenants of which something is known that is not the rule; some 100 bytes each on every instance.
+pub use list::{News, Tenants};
+
+/// The most tenants of which something is known that is not the rule; some 200 bytes each on every instance.
 pub const TENANTS_MAX: usize = 10_000;
 
-/// What was said of a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was said of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said<T> {
+    /// What.
+    pub what: T,
+    /// When, in microseconds of Unix time; later than all that was known of it. 0 where nothing was said.
+    pub at_us: u64,
+}
+
+impl<T: Copy + Default + PartialEq> Said<T> {
+    /// Takes what is later; says whether this was.
+    fn take(&mut self, other: Said<T>) -> bool {
+        let later = other.at_us > self.at_us;
+        if later {
+            *self = other;
+        }
+        later
+    }
+
+    /// As for a tenant of which nothing was said. A store may forget that in time.
+    fn is_rule(&self) -> bool {
+        self.what == T::default()
+    }
+}
+
+/// What was said of a tenant. Each thing by itself: who changes limits does not lift a suspension that it has not heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Whether its agents may not connect.
-    pub suspended: bool,
-    /// When it was said, in microseconds of Unix time; later than all that was known of the tenant.
-    pub said_at_us: u64,
+    pub suspended: Said<bool>,
+    /// Its own limits.
+    pub limits: Said<TenantLimits>,
+}
+
+impl Standing {
+    /// Takes of each thing what is later; says whether anything was.
+    fn take(&mut self, other: &Standing) -> bool {
+        self.suspended.take(other.suspended) | self.limits.take(other.limits)
+    }
 }
 
 /// What all stores of a fleet hold, at one moment.
@@ -38,15 +73,15 @@ pub struct Snapshot {
 
 /// Where standings are kept for every instance to read.
 pub trait TenantStore: Send + Sync + std::fmt::Debug + 'static {
-    /// Keeps what was said of a tenant unless it holds something later. Beyond [`TENANTS_MAX`] tenants another is refused
-    /// as [`TenantError::Full`]. A suspension that was lifted a day ago may be forgotten.
+    /// Keeps of each thing that was said of a tenant the later. Beyond [`TENANTS_MAX`] tenants another is refused as
+    /// [`TenantError::Full`]. What was taken back a day ago may be forgotten.
     fn put(&self, tenant: &Arc<str>, standing: Standing) -> BoxFuture<'static, Result<(), TenantError>>;
 
     /// All of it, unless the version is still this one.
     fn read(&self, version: u64) -> BoxFuture<'static, Result<Option<Snapshot>, TenantError>>;
 }
 
-/// Why a suspension, or its lifting, is not in force everywhere.
+/// Why what was said is not in force everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TenantError {

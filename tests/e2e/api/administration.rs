@@ -61,7 +61,7 @@ async fn a_suspended_tenant_is_out_on_every_instance_within_a_second_until_it_is
         operator.call(&fleet, instance, "PATCH", &format!("/v1/tenants/{TENANT}"), Some(body)).await
     };
     let suspended = set(0, true).await?;
-    ensure!(suspended.body == json!({"tenant": TENANT, "suspended": true}), "{suspended:?}");
+    ensure!(suspended.body == json!({"tenant": TENANT, "suspended": true, "limits": {}}), "{suspended:?}");
     let answered = Instant::now();
     for peer in &mut theirs {
         ensure!(closed(peer).await?.0 == Some(CloseCode::TenantSuspended.number()));

@@ -1,6 +1,7 @@
 //! The HTTP API: whole relays, called as programs and administrators call them.
 
 mod administration;
+mod cards;
 mod document;
 mod isolation;
 mod messages;

@@ -29,7 +29,7 @@ async fn an_agent_has_as_many_connections_as_it_may() -> anyhow::Result<()> {
 }
 
 /// The code with which an agent is turned away, and whether it is told to back off.
-async fn refused(fleet: &Fleet, agent: &str) -> anyhow::Result<(Option<u16>, bool)> {
+pub(super) async fn refused(fleet: &Fleet, agent: &str) -> anyhow::Result<(Option<u16>, bool)> {
     let mut raw = Raw::upgraded(fleet.address(0), JSON).await?;
     raw.send(&frame(TEXT, hello(&fleet.token(agent)?).as_bytes())).await?;
     let farewell = raw.farewell().await?;

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use relay_protocol::card::Card;
 use relay_protocol::client::{Qos, ReceiptMode, Resume, Rewind, Send};
 use relay_protocol::{Address, AddressKind, ClientFrame, Text};
 
@@ -16,8 +17,9 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame<'static>> {
     let client = "[a-z/0-9. ]{0,64}".prop_map(Text::from);
     let rewind = prop_oneof![any::<u64>().prop_map(Rewind::Last), any::<u64>().prop_map(Rewind::SinceMs)];
     prop_oneof![
-        1 => (id(), of(text()), of(client), of(resume))
-            .prop_map(|(id, token, client, resume)| ClientFrame::Hello { id, token, client, resume }),
+        1 => (id(), of(text()), of(client), of(resume), of(card())).prop_map(
+            |(id, token, client, resume, card)| ClientFrame::Hello { id, token, client, resume, card }
+        ),
         1 => (id(), text()).prop_map(|(id, token)| ClientFrame::Auth { id, token }),
         6 => send().prop_map(ClientFrame::Send),
         1 => (id(), pattern(), qos(), of(rewind), of(point()), any::<bool>()).prop_map(
@@ -34,6 +36,18 @@ pub(crate) fn client() -> impl Strategy<Value = ClientFrame<'static>> {
         1 => any::<(u64, u64)>().prop_map(|(messages, bytes)| ClientFrame::Credit { messages, bytes }),
         1 => Just(ClientFrame::Bye),
     ]
+}
+
+/// At most 992 bytes of text.
+fn card() -> impl Strategy<Value = Card<'static>> {
+    let name = "[^\\p{Cc}]{1,32}".prop_map(Text::from);
+    let skills = vec("[A-Za-z0-9_.:~-]{1,50}", 0..16).prop_map(|mut skills| {
+        skills.sort();
+        skills.dedup();
+        skills.into_iter().map(Text::from).collect()
+    });
+    let version = "[A-Za-z0-9_.:~-]{1,64}".prop_map(Text::from);
+    (of(name), skills, of(version)).prop_map(|(name, skills, version)| Card { name, skills, version })
 }
 
 fn watchable() -> impl Strategy<Value = Address<'static>> {

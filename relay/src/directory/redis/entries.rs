@@ -1,11 +1,17 @@
-//! Entries in Redis: a hash per agent, `r1:d:{tenant}:{agent}`, of sessions to `instance|generation`. Tenants and agents
-//! are checked names, in which `:` cannot stand.
+//! Entries in Redis: a hash per agent, `r1:d:{tenant}:{agent}`, of sessions to `instance|generation`, and of `session|i` to
+//! what else is known of them. A release that does not know of the latter passes over it. Tenants, agents and sessions are
+//! checked names, in which neither `:` nor `|` can stand.
 
 use std::sync::Arc;
 
+use ahash::HashMap;
+
 use crate::bus::InstanceId;
-use crate::directory::{Entry, OwnEntry};
+use crate::directory::{About, Entry, OwnEntry};
 use crate::redis::Script;
+
+/// What follows a session in the field of what else is known of it.
+const ABOUT: &str = "|i";
 
 /// How long entries outlive the last word of their owner, in seconds: three refreshes.
 pub(super) const LIFE_S: &str = "90";
@@ -23,6 +29,9 @@ pub(super) static REGISTER: Script = Script::new(
     end
     if not newer then
         redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. ARGV[3])
+        if ARGV[5] ~= '' then
+            redis.call('HSET', KEYS[1], ARGV[1] .. '|i', ARGV[5])
+        end
     end
     redis.call('EXPIRE', KEYS[1], ARGV[4])
     return before
@@ -35,7 +44,7 @@ pub(super) static UNREGISTER: Script = Script::new(
     r"
     for i = 1, #ARGV, 2 do
         if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
-            redis.call('HDEL', KEYS[1], ARGV[i])
+            redis.call('HDEL', KEYS[1], ARGV[i], ARGV[i] .. '|i')
         end
     end
     return redis.call('EXISTS', KEYS[1])
@@ -52,8 +61,9 @@ pub(super) fn register_arguments<'a>(
     own: &'a OwnEntry,
     instance: &'a InstanceId,
     generation: &'a str,
-) -> [&'a str; 4] {
-    [&own.session, instance.as_str(), generation, LIFE_S]
+    about: &'a str,
+) -> [&'a str; 5] {
+    [&own.session, instance.as_str(), generation, LIFE_S, about]
 }
 
 /// The value of a session.
@@ -65,12 +75,18 @@ pub(super) fn value(instance: &InstanceId, generation: u64) -> String {
 pub(super) fn entry(session: &str, value: &str) -> Option<Entry> {
     let (instance, generation) = value.split_once('|')?;
     let (instance, generation) = (InstanceId::parse(instance)?, generation.parse().ok()?);
-    Some(Entry { session: Arc::from(session), instance, generation })
+    Some(Entry { session: Arc::from(session), instance, generation, about: None })
 }
 
 /// The entries of a hash as Redis tells it.
 pub(super) fn entries(told: &[(String, String)]) -> Vec<Entry> {
-    told.iter().filter_map(|(session, value)| entry(session, value)).collect()
+    let known: HashMap<&str, &str> =
+        told.iter().filter_map(|(field, value)| Some((field.strip_suffix(ABOUT)?, value.as_str()))).collect();
+    let mut entries: Vec<Entry> = told.iter().filter_map(|(session, value)| entry(session, value)).collect();
+    for entry in &mut entries {
+        entry.about = known.get(&*entry.session).and_then(|text| About::parse(text));
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -81,7 +97,7 @@ mod tests {
     fn a_value_is_read_as_it_was_written() {
         let instance = InstanceId::random();
         let read = entry("s|1", &value(&instance, u64::MAX)).unwrap();
-        assert_eq!(read, Entry { session: "s|1".into(), instance, generation: u64::MAX });
+        assert_eq!(read, Entry { session: "s|1".into(), instance, generation: u64::MAX, about: None });
         for unreadable in ["", "i", "i|", "i|x", "|1", "i!|1"] {
             assert_eq!(entry("s", unreadable), None, "{unreadable}");
         }

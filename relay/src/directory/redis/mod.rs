@@ -81,7 +81,8 @@ impl Inner {
     async fn enter(&self, question: &Question, own: &OwnEntry) -> Result<Vec<Entry>, DirectoryError> {
         let key = entries::key(&own.tenant, &own.agent);
         let generation = own.generation.to_string();
-        let arguments = entries::register_arguments(own, self.leases.own(), &generation);
+        let about = own.about.as_ref().map(|about| about.text()).unwrap_or_default();
+        let arguments = entries::register_arguments(own, self.leases.own(), &generation, &about);
         let before: Vec<String> =
             entries::REGISTER.run(question, &key, &arguments).await.map_err(|_| DirectoryError)?;
         if before.is_empty() && is_listed(&own.agent) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use parking_lot::Mutex;
 
-use crate::directory::OwnEntry;
+use crate::directory::{About, OwnEntry};
 
 /// Goodbyes kept while Redis is away; what is over is left to expire.
 const GOODBYES_MAX: usize = 10_000;
@@ -16,7 +16,7 @@ pub(super) struct Own(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    generations: HashMap<Key, u64>,
+    wished: HashMap<Key, Wish>,
     goodbyes: Vec<OwnEntry>,
 }
 
@@ -27,15 +27,22 @@ struct Key {
     session: Arc<str>,
 }
 
+/// Which connect of a session is wished, and what is known of it.
+#[derive(Debug)]
+struct Wish {
+    generation: u64,
+    about: Option<Arc<About>>,
+}
+
 impl Key {
     fn of(own: &OwnEntry) -> Key {
         let OwnEntry { tenant, agent, session, .. } = own.clone();
         Key { tenant, agent, session }
     }
 
-    fn at(self, generation: u64) -> OwnEntry {
+    fn at(self, wish: &Wish) -> OwnEntry {
         let Key { tenant, agent, session } = self;
-        OwnEntry { tenant, agent, session, generation }
+        OwnEntry { tenant, agent, session, generation: wish.generation, about: wish.about.clone() }
     }
 }
 
@@ -43,28 +50,31 @@ impl Own {
     /// Wishes for an entry; of two generations the newer counts.
     pub(super) fn wish(&self, own: &OwnEntry) {
         let mut state = self.0.lock();
-        let generation = state.generations.entry(Key::of(own)).or_default();
-        *generation = own.generation.max(*generation);
+        let wish = Wish { generation: own.generation, about: own.about.clone() };
+        let wished = state.wished.entry(Key::of(own)).or_insert(Wish { generation: 0, about: None });
+        if wish.generation >= wished.generation {
+            *wished = wish;
+        }
     }
 
     /// Takes the wish for this generation back.
     pub(super) fn take_back(&self, own: &OwnEntry) {
         let mut state = self.0.lock();
         let session = Key::of(own);
-        if state.generations.get(&session) == Some(&own.generation) {
-            state.generations.remove(&session);
+        if state.wished.get(&session).is_some_and(|wish| wish.generation == own.generation) {
+            state.wished.remove(&session);
         }
     }
 
     /// Whether this very entry is wished.
     pub(super) fn wishes(&self, own: &OwnEntry) -> bool {
-        self.0.lock().generations.get(&Key::of(own)) == Some(&own.generation)
+        self.0.lock().wished.get(&Key::of(own)).is_some_and(|wish| wish.generation == own.generation)
     }
 
     /// Everything that is wished.
     pub(super) fn all(&self) -> Vec<OwnEntry> {
         let state = self.0.lock();
-        state.generations.iter().map(|(session, generation)| session.clone().at(*generation)).collect()
+        state.wished.iter().map(|(session, wish)| session.clone().at(wish)).collect()
     }
 
     /// Redis could not be told of a goodbye; it is told later.

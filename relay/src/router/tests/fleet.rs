@@ -107,6 +107,7 @@ impl Fleet {
             agent: agent.into(),
             session: Arc::clone(&name),
             generation: 1,
+            about: None,
         };
         let router = &self.routers[instance];
         let (registration, _) = Registration::enter(router, entry, None, Arc::clone(&outbound)).await;
