@@ -5,6 +5,7 @@ mod clocks;
 mod commands;
 mod degraded;
 mod identity;
+mod jobs;
 mod presence;
 mod reliable;
 mod resume;
