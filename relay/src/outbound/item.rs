@@ -37,6 +37,8 @@ pub struct Job {
     pub group: Arc<str>,
     /// The duty to say what became of it.
     pub settlement: Settlement,
+    /// It is stored: it goes back to the store, and the last bytes of the credit suffice for it.
+    pub stored: bool,
 }
 
 /// Receiving a request gives the right to reply to it.

@@ -159,7 +159,7 @@ impl Outbound {
     pub fn push_job(&self, item: Item, job: Job) -> Result<(), (PushError, Job)> {
         let bytes = item.chunk.bytes.len();
         let mut state = self.state.lock();
-        if !state.credit.covers(bytes) {
+        if !state.credit.covers(if job.stored { 1 } else { bytes }) {
             return Err((PushError::Full, job));
         }
         state.lanes.push_job(item, job)?;

@@ -202,7 +202,7 @@ async fn parts_of_a_send_have_one_outcome_the_best() {
 
 fn job(outbound: &Arc<Outbound>, metrics: &Arc<Metrics>, id: u64) -> Job {
     let settlement = Settlement::new(outbound, metrics, id, ReceiptMode::All);
-    Job { group: "group/work".into(), settlement }
+    Job { group: "group/work".into(), settlement, stored: false }
 }
 
 #[tokio::test(start_paused = true)]

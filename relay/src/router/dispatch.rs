@@ -91,6 +91,7 @@ impl Router {
                         self.take_loads(tenant, &loads);
                     }
                 }
+                Some(envelope::Item::Jobs { tenant, group, jobs }) => self.take_jobs(tenant, group, jobs),
                 Some(envelope::Item::Wake(wake)) => self.take_wake(&wake),
                 Some(envelope::Item::Delivered(delivered)) => self.take_delivered(&delivered),
                 Some(envelope::Item::Replaced { tenant, session, generation }) => {

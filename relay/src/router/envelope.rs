@@ -17,7 +17,7 @@ mod cursor;
 
 use codes::{encoding, encoding_byte, lane, lane_byte, nack_of};
 use cursor::Cursor;
-pub(super) use work::{Fate, RANGES_MAX, Settled, append_held, append_loads, append_settled};
+pub(super) use work::{Fate, RANGES_MAX, Settled, append_held, append_jobs, append_loads, append_settled};
 
 const VERSION: u8 = 1;
 const DIRECT: u8 = 1;
@@ -31,6 +31,7 @@ const REPLACED: u8 = 8;
 const SETTLED: u8 = 9;
 const HELD: u8 = 10;
 const LOADS: u8 = 11;
+const JOBS: u8 = 12;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,12 @@ pub(super) enum Item<'b> {
     Loads {
         tenant: &'b str,
         loads: Vec<(&'b str, u32)>,
+    },
+    /// So many jobs of a group are for members of the receiver; none: some wait for whoever has room.
+    Jobs {
+        tenant: &'b str,
+        group: &'b str,
+        jobs: u32,
     },
 }
 
@@ -338,6 +345,7 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let rest = Cursor { batch: cursor.batch, at: body_at, end: cursor.end };
             Some(Item::Loads { tenant: h.short()?, loads: work::read_loads(rest)? })
         }
+        JOBS => work::read_jobs(&mut h),
         WAKE => {
             let head = h.u64()?;
             Some(Item::Wake(Wake { tenant: h.short()?, stream: h.short()?, epoch: h.short()?, head }))
@@ -347,12 +355,14 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
             let (tenant, session) = (h.short()?, h.short()?);
             Some(Item::Delivered(Delivered { tenant, session, generation, id, expired }))
         }
-        REPLACED => {
-            let generation = h.u64()?;
-            Some(Item::Replaced { tenant: h.short()?, session: h.short()?, generation })
-        }
+        REPLACED => read_replaced(&mut h),
         _ => None,
     }
+}
+
+fn read_replaced<'b>(h: &mut Cursor<'b>) -> Option<Item<'b>> {
+    let generation = h.u64()?;
+    Some(Item::Replaced { tenant: h.short()?, session: h.short()?, generation })
 }
 
 /// Frames that recipients may be sent as they are: another instance is not trusted to write UTF-8.

@@ -75,11 +75,13 @@ impl Registration {
         self.router.metrics.group_members.increment(1.0);
         self.tenant.forget_route(group);
         let entry = OwnEntry { agent: Arc::clone(group), about: None, ..self.entry.clone() };
+        let tenant = Arc::clone(&self.tenant);
         let (router, registered) = (Arc::clone(&self.router), self.router.directory.register(entry.clone()));
         async move {
             registered.await.map_err(|_| NotJoined::Unavailable)?;
             router.announce_moved(&entry.tenant, &entry.agent);
-            Ok(())
+            // Behind the directory, which a message at `qos` 0 needs: at `qos` 1 nothing is taken before.
+            router.speak_for(tenant, entry.agent).await.map_err(|_| NotJoined::Unavailable)
         }
         .boxed()
     }
@@ -89,6 +91,7 @@ impl Registration {
         let Some(at) = self.groups.iter().position(|own| **own == *group) else { return };
         let group = self.groups.swap_remove(at);
         self.router.take_out(&self.tenant, &group, self.connection);
+        self.keep_hands(&group);
         self.router.unlist(OwnEntry { agent: group, about: None, ..self.entry.clone() });
     }
 }

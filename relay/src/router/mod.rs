@@ -4,6 +4,7 @@
 //! refused, a lookup that takes time holds the message and not the sender. What the bus brings comes through
 //! [`Router::run`], the one reader of its events.
 
+mod board;
 mod caller;
 mod delivery;
 mod direct;
@@ -12,7 +13,9 @@ mod dispatch;
 mod envelope;
 mod feed;
 mod groups;
+mod hands;
 mod held;
+mod jobs;
 mod link;
 mod load;
 mod outbox;

@@ -115,7 +115,7 @@ impl Router {
         });
     }
 
-    fn tell_sender(self: &Arc<Self>, tenant: &Tenant, told: &crate::streams::Delivered) {
+    pub(super) fn tell_sender(self: &Arc<Self>, tenant: &Tenant, told: &crate::streams::Delivered) {
         let to = &told.to;
         if to.failure_only && !told.expired {
             return;

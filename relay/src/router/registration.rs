@@ -34,6 +34,8 @@ pub struct Registration {
     pub(super) outbound: Arc<Outbound>,
     /// The addresses of the groups it is a member of.
     pub(super) groups: Vec<Arc<str>>,
+    /// Of those it left, the ones of which it has jobs in hand.
+    pub(super) left: Vec<Arc<str>>,
 }
 
 impl Registration {
@@ -71,8 +73,9 @@ impl Registration {
             local.elsewhere = false;
         }
         // Made before the wait, so that a client that leaves meanwhile leaves nothing behind.
-        let (router_held, groups) = (Arc::clone(router), Vec::new());
-        let registration = Registration { router: router_held, tenant, entry, connection, outbound, groups };
+        let (router_held, groups, left) = (Arc::clone(router), Vec::new(), Vec::new());
+        let registration =
+            Registration { router: router_held, tenant, entry, connection, outbound, groups, left };
         let registered = router.directory.register(registration.entry.clone());
         let registered = tokio::time::timeout(REGISTER_PATIENCE, registered).await;
         let before = registered.ok().and_then(Result::ok).unwrap_or_default();
@@ -195,6 +198,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.withdraw();
+        self.give_jobs_back();
         self.router.unlist(self.entry.clone());
         for agent in self.groups.drain(..) {
             self.router.unlist(OwnEntry { agent, about: None, ..self.entry.clone() });

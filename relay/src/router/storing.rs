@@ -125,6 +125,17 @@ impl Router {
                 }
                 None => Vec::new(),
             };
+            if stream.is_group() {
+                match self.give_jobs(&tenant, &stream, messages).await {
+                    Ok(stored) => {
+                        for (settlement, stored) in settlements.into_iter().zip(stored) {
+                            settle(settlement, stored, &stream, None);
+                        }
+                    }
+                    Err(error) => unstored(settlements, error),
+                }
+                continue;
+            }
             match self.streams.append(stream.clone(), messages).await {
                 Ok(Appended { stored, marks, readers }) => {
                     let too_many = stored.iter().filter(|stored| **stored == Stored::TooManyTopics);
@@ -145,12 +156,7 @@ impl Router {
                         }
                     }
                 }
-                Err(StreamError::Away) => {
-                    let away = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
-                    settle_all(settlements, away);
-                }
-                // Dropped, they are `unknown`; sent again under their mid they are stored once.
-                Err(StreamError::Unanswered) => drop(settlements),
+                Err(error) => unstored(settlements, error),
             }
         }
         tenant.lines.remove_if(&stream.address, |_, line| line.is_idle());
@@ -203,9 +209,17 @@ impl Router {
     }
 }
 
-fn settle_all(settlements: Vec<Settlement>, outcome: Outcome) {
-    for settlement in settlements {
-        settlement.settle(outcome);
+/// The store did not answer.
+fn unstored(settlements: Vec<Settlement>, error: StreamError) {
+    match error {
+        StreamError::Away => {
+            let away = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
+            for settlement in settlements {
+                settlement.settle(away);
+            }
+        }
+        // Dropped, they are `unknown`; sent again under their mid they are stored once.
+        StreamError::Unanswered => drop(settlements),
     }
 }
 
@@ -220,6 +234,7 @@ fn settle(settlement: Settlement, stored: Stored, stream: &StreamKey, marks: Opt
         }
         Stored::At(_) | Stored::Repeat { delivered: false, .. } => settlement.settle(Outcome::Accepted),
         Stored::Repeat { delivered: true, .. } => settlement.settle(Outcome::Delivered),
+        Stored::Expired => settlement.settle(Outcome::failed(ErrorCode::Expired)),
         Stored::NoRecipient => settlement.settle(Outcome::failed(ErrorCode::NoRecipient)),
         Stored::Saturated => {
             settlement.settle(Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS));

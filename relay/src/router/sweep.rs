@@ -28,6 +28,7 @@ impl Router {
                 self.tell_loads();
                 self.vouch();
             }
+            self.see_to_boards();
             for link in &self.links {
                 // Dropped, their settlements say `unknown`.
                 drop(link.expire(self.settings.outcome_timeout));

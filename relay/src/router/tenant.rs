@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::auth::TokenKey;
 use crate::outbound::Outbound;
+use crate::router::board::Board;
 use crate::router::feed::Feed;
 use crate::router::groups::{Group, is_group};
 use crate::router::load::Load;
@@ -35,6 +36,8 @@ pub struct Tenant {
     pub(super) outboxes: Names<Arc<Outbox>>,
     /// Streams that sessions here read, by address.
     pub(super) feeds: Names<Arc<Feed>>,
+    /// The jobs of groups, by their addresses.
+    pub(super) boards: Names<Arc<Board>>,
     /// What waits to be stored, by the address of its stream.
     pub(super) lines: Names<Arc<Line>>,
     /// Subscriptions with a wildcard.
@@ -56,6 +59,7 @@ impl Tenant {
             routes: Names::default(),
             outboxes: Names::default(),
             feeds: Names::default(),
+            boards: Names::default(),
             lines: Names::default(),
             wildcards: Mutex::new(0),
             resolving: AtomicUsize::new(0),

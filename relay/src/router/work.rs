@@ -116,18 +116,19 @@ impl Router {
             Drawn { session: Arc::clone(session), elsewhere: Some(instance.clone()), room }
         };
         let count = here.len() + there.len();
-        if count == 0 {
-            return None;
-        }
-        let first = rand::random_range(0..count);
-        if count == 1 {
-            return Some(drawn(first));
-        }
-        let other = (first + rand::random_range(1..count)) % count;
-        let (first, second) = (drawn(first), drawn(other));
-        let second_is_better = first.room.zip(second.room).is_some_and(|(one, other)| other > one);
-        Some(if second_is_better { second } else { first })
+        better_of_two(count, |at| drawn(at).room).map(drawn)
     }
+}
+
+/// Of two drawn at random the one with more room, where that is known of both.
+pub(super) fn better_of_two(count: usize, room: impl Fn(usize) -> Option<i64>) -> Option<usize> {
+    if count < 2 {
+        return count.checked_sub(1);
+    }
+    let first = rand::random_range(0..count);
+    let other = (first + rand::random_range(1..count)) % count;
+    let other_is_better = room(first).zip(room(other)).is_some_and(|(one, other)| other > one);
+    Some(if other_is_better { other } else { first })
 }
 
 impl Tenant {
@@ -160,7 +161,7 @@ impl Tenant {
             reply_to: direct.reply_to.as_ref().map(AsRef::as_ref),
         };
         let (frames, bytes) = (u64::from(chunk.frames), chunk.bytes.len());
-        match outbound.push_job(delivery.item(chunk), Job { group, settlement }) {
+        match outbound.push_job(delivery.item(chunk), Job { group, settlement, stored: false }) {
             Ok(()) => {
                 turn.touch(outbound, frames, bytes);
                 Ok(())
@@ -181,7 +182,8 @@ impl Registration {
     /// Gives the work that the session leaves unwritten to other members, or fails it to its senders.
     pub fn hand_on(&self, left: Vec<Item>) {
         for item in left {
-            let Some(job) = item.job else { continue };
+            // What is stored goes back to the store with all that the session has in hand.
+            let Some(job) = item.job.filter(|job| !job.stored) else { continue };
             self.router.metrics.group_handed_on.increment(1);
             let now = Instant::now();
             let left_to_it = item.expires_at.map(|at| at.saturating_duration_since(now));

@@ -57,6 +57,7 @@ impl<S: Socket> Session<S> {
             &mut ClientFrame::Credit { messages, bytes } => {
                 self.reliable.credit.grant(messages, bytes);
                 self.outbound.grant(messages, bytes);
+                self.registration.hear_grant();
             }
             ClientFrame::Send(send) => {
                 let limited = self.rate(arrival);

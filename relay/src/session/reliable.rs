@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relay_protocol::client::{Position, ReceiptMode};
-use relay_protocol::{Chunk, Send, ServerFrame};
+use relay_protocol::{AddressKind, Chunk, Send, ServerFrame};
 use smallvec::SmallVec;
 
 use crate::outbound::InboxNews;
@@ -72,7 +72,8 @@ impl<S: Socket> Session<S> {
     /// What is to be stored of a `send`, but for its body.
     pub(super) fn keeping(&self, send: &Send<'_>) -> Append {
         let entry = self.registration.entry();
-        let asked = send.receipt != ReceiptMode::None && send.to.as_str().starts_with("agent/");
+        let has_receipt = matches!(send.to.kind(), AddressKind::Agent | AddressKind::Group);
+        let asked = send.receipt != ReceiptMode::None && has_receipt;
         let return_to = asked.then(|| ReturnAddress {
             instance: self.context.router.instance().clone(),
             session: Arc::clone(&entry.session),
@@ -201,6 +202,9 @@ impl<S: Socket> Session<S> {
 
     /// The client has presented all up to a position.
     pub(super) fn acknowledge(&mut self, position: &Position<'_>) {
+        if position.stream.0.starts_with(AddressKind::Group.prefix()) {
+            return self.registration.finish_job(&position.stream.0, &position.epoch.0, position.seq);
+        }
         let stream = self.registration.inbox();
         let Some(inbox) = &mut self.reliable.inbox else { return };
         if *position.stream.0 != *stream.address {

@@ -69,9 +69,6 @@ impl<S: Socket> Session<S> {
             AddressKind::Session if send.qos == Qos::AtLeastOnce => {
                 Some((ErrorCode::Unsupported, "qos 1 to a session"))
             }
-            AddressKind::Group if send.qos == Qos::AtLeastOnce => {
-                Some((ErrorCode::Unsupported, "qos 1 to a group"))
-            }
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a check is a test: it panics where a store does not conform")]
 
+mod jobs;
 mod order;
 mod sessions;
 mod topics;
@@ -33,6 +34,9 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     sessions::registration(&*a, &*b).await;
     sessions::readers(&*a).await;
     sessions::resumption(&*a, &*b).await;
+    jobs::hands(&*a, &*b).await;
+    jobs::ends(&*a).await;
+    jobs::losses(&*a, &*b).await;
 }
 
 fn topic(name: &str) -> StreamKey {

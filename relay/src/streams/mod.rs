@@ -1,5 +1,6 @@
-//! What is stored for reliable delivery (`qos` 1): one bounded log for each agent and topic, and what is known of the
-//! sessions that read it. A seam of its own; what a store promises is what `conformance` checks, for every form alike.
+//! What is stored for reliable delivery (`qos` 1): one bounded log for each agent and topic, what is known of the
+//! sessions that read it, and a pending list for each group ([`JobStore`]). A seam of its own; what a store promises is
+//! what `conformance` checks, for every form alike.
 //!
 //! * Messages of a stream are numbered from 1 without a hole. The numbers hold within an *epoch*; it changes when the
 //!   store may have forgotten some, so that a number that is given twice is never taken for a repeat.
@@ -10,6 +11,7 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+mod jobs;
 pub mod memory;
 pub mod redis;
 mod return_address;
@@ -24,6 +26,9 @@ use thiserror::Error;
 use crate::auth::Digest;
 use crate::bus::InstanceId;
 
+pub use jobs::{
+    Found, GIVEN_MAX, Given, HOLD, JobFate, JobStore, Look, RIPE, Settled, TAKE_BYTES, TAKE_MAX, Taken,
+};
 pub use return_address::ReturnAddress;
 
 /// How long a `mid` is remembered at least, unless its sender has sent [`MIDS_MAX`] others to the stream since.
@@ -39,7 +44,7 @@ pub const READERS_MAX: usize = 64;
 pub const READ_MAX: usize = 256;
 
 /// Stores streams. Each call is one question to the store, and all or nothing.
-pub trait StreamStore: Send + Sync + std::fmt::Debug + 'static {
+pub trait StreamStore: JobStore {
     /// Opens a session of an agent, or goes on with one whose ticket is shown, and enters it among the readers of the
     /// agent's stream. The stream is made by this alone, so nobody who only names an agent makes one.
     fn open(&self, opening: Opening) -> BoxFuture<'static, Result<Opened, StreamError>>;
@@ -92,7 +97,7 @@ pub struct StreamSettings {
 pub struct StreamKey {
     /// Tenant.
     pub tenant: Arc<str>,
-    /// The address of its agent or topic.
+    /// The address of its agent, topic or group.
     pub address: Arc<str>,
 }
 
@@ -105,6 +110,16 @@ impl StreamKey {
     /// The stream of a topic.
     pub fn topic(tenant: &Arc<str>, topic: &str) -> StreamKey {
         StreamKey { tenant: Arc::clone(tenant), address: format!("topic/{topic}").into() }
+    }
+
+    /// The pending list of a group of this address.
+    pub fn group(tenant: &Arc<str>, address: &Arc<str>) -> StreamKey {
+        StreamKey { tenant: Arc::clone(tenant), address: Arc::clone(address) }
+    }
+
+    /// Whether it is the pending list of a group.
+    pub fn is_group(&self) -> bool {
+        self.address.starts_with("group/")
     }
 
     /// The agent whose stream it is.
@@ -218,9 +233,11 @@ pub enum Stored {
         /// Whether a reader has presented it.
         delivered: bool,
     },
-    /// The agent never registered, or too long ago.
+    /// It was stored before, and its time passed or it was given too often.
+    Expired,
+    /// The agent never registered, or too long ago; the group has no member.
     NoRecipient,
-    /// The agent's stream is full.
+    /// The agent's stream or the group's list is full.
     Saturated,
     /// Its counter is not the next of the newest connection.
     OutOfOrder,

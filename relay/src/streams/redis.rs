@@ -9,6 +9,8 @@
 //! | `…:d:AGENT`, `…:e:AGENT` | the `mid`s of a sender, and those before them |
 //! | `…:c:SESSION` | the counter of a sending session |
 //! | `r1:n:{tenant}` | which topics of a tenant have a stream |
+//!
+//! The pending lists of groups are told of in [`jobs`].
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -25,10 +27,11 @@ use crate::auth::Digest;
 use crate::redis::{Commands, Redis, Script, was_refused};
 use crate::streams::{
     Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening,
-    READ_MAX, READERS_MAX, Range, ReturnAddress, Stored, StreamError, StreamKey, StreamSettings, StreamStore,
+    READ_MAX, READERS_MAX, Range, Stored, StreamError, StreamKey, StreamSettings, StreamStore,
 };
 
 mod answer;
+mod jobs;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -241,14 +244,7 @@ impl StreamStore for RedisStreams {
             arguments.extend([text(session), text(generation), text(epoch), text(seq), expired]);
         }
         let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);
-        async move {
-            let delivered = |told: &String| {
-                let (kind, to) = told.split_once(' ')?;
-                Some(Delivered { to: ReturnAddress::parse(to)?, expired: kind == "e" })
-            };
-            Ok(told.await?.iter().filter_map(delivered).collect())
-        }
-        .boxed()
+        async move { Ok(answer::delivered(&told.await?)) }.boxed()
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {

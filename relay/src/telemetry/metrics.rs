@@ -180,6 +180,10 @@ metrics! {
     group_retries: Counter = "relay_group_retries_total";
     /// Messages to a group that a member left unwritten, for another member.
     group_handed_on: Counter = "relay_group_handed_on_total";
+    /// Messages at qos 1 to a group that were given to a member, those given again included.
+    jobs_given: Counter = "relay_group_jobs_given_total";
+    /// Messages at qos 1 to a group that wait again, as the member's time or instance ended.
+    jobs_put_back: Counter = "relay_group_jobs_put_back_total";
     /// Places whose presence sessions watch.
     presence_watches: Gauge = "relay_presence_watches";
     /// What watchers were told.

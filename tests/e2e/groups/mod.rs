@@ -2,4 +2,5 @@
 
 mod directory_away;
 mod killed_worker;
+mod pending;
 mod sharing;

@@ -56,6 +56,7 @@ fn every_item_reads_back() {
     append_held(&mut batch, &[(1, 3), (7, 7)]);
     let loads = vec![("bob~x", 0), ("bob~y", u32::MAX)];
     append_loads(&mut batch, "acme", &loads);
+    append_jobs(&mut batch, "acme", "group/work", 7);
     let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX };
     append_wake(&mut batch, &wake);
     let delivered = Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true };
@@ -76,6 +77,7 @@ fn every_item_reads_back() {
         Some(Item::Settled(settled)),
         Some(Item::Held(vec![(1, 3), (7, 7)])),
         Some(Item::Loads { tenant: "acme", loads }),
+        Some(Item::Jobs { tenant: "acme", group: "group/work", jobs: 7 }),
         Some(Item::Wake(wake)),
         Some(Item::Delivered(delivered)),
         Some(Item::Replaced { tenant: "acme", session: "bob~x", generation: 3 }),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::router::envelope::{Cursor, HELD, LOADS, SETTLED, header, item, short};
+use crate::router::envelope::{Cursor, HELD, Item, JOBS, LOADS, SETTLED, header, item, short};
 
 /// Ranges in one item.
 pub(in crate::router) const RANGES_MAX: usize = 4_096;
@@ -60,8 +60,24 @@ pub(in crate::router) fn append_loads<T: AsRef<str>>(batch: &mut Vec<u8>, tenant
     });
 }
 
+/// Appends the news of jobs of a group.
+pub(in crate::router) fn append_jobs(batch: &mut Vec<u8>, tenant: &str, group: &str, jobs: u32) {
+    item(batch, |batch| {
+        header(batch, JOBS, |h| {
+            h.extend_from_slice(&jobs.to_be_bytes());
+            short(h, tenant);
+            short(h, group);
+        });
+    });
+}
+
 pub(super) fn read_settled(h: &mut Cursor<'_>) -> Option<Settled> {
     Some(Settled { seq: h.u64()?, fate: fate_of(h.u8()?), room: h.u32()? })
+}
+
+pub(super) fn read_jobs<'b>(h: &mut Cursor<'b>) -> Option<Item<'b>> {
+    let jobs = h.u32()?;
+    Some(Item::Jobs { tenant: h.short()?, group: h.short()?, jobs })
 }
 
 pub(super) fn read_held(body: &Bytes) -> Option<Vec<(u64, u64)>> {

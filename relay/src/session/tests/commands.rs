@@ -57,7 +57,6 @@ async fn what_is_not_offered_is_refused_by_name() {
             r#""type":"send","to":"session/bob~0123456789012345678901","qos":1,"mid":"m""#,
             "qos 1 to a session",
         ),
-        (r#""type":"send","to":"group/workers","qos":1,"mid":"m""#, "qos 1 to a group"),
         (r#""type":"subscribe","topic":"a.*","qos":1"#, "wildcards at qos 1"),
         (r#""type":"subscribe","topic":"a","rewind":{"last":1}"#, "rewind or from at qos 0"),
     ] {

@@ -6,6 +6,7 @@ mod commands;
 mod degraded;
 mod duplicates;
 mod identity;
+mod jobs;
 mod presence;
 mod reliable;
 mod resume;

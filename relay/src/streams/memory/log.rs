@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use crate::auth::Digest;
 use crate::bus::InstanceId;
 use crate::streams::memory::Now;
+use crate::streams::memory::mids::Mids;
 use crate::streams::{
-    Ack, Append, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening, READ_MAX,
-    READERS_MAX, ReturnAddress, Stored, StoredMessage, StreamSettings,
+    Ack, Append, COUNTER_MEMORY, Delivered, Marks, Opened, Opening, READ_MAX, READERS_MAX, ReturnAddress,
+    Stored, StoredMessage, StreamSettings,
 };
 
 /// How often what is remembered of senders is gone through.
@@ -62,14 +63,6 @@ struct Known {
     generation: u64,
     instance: InstanceId,
     till: Instant,
-}
-
-/// The mids of one sender: two generations, of which the older goes when the younger has had its time.
-#[derive(Debug)]
-struct Mids {
-    begun: Instant,
-    recent: HashMap<Box<str>, u64>,
-    earlier: HashMap<Box<str>, u64>,
 }
 
 #[derive(Debug)]
@@ -141,7 +134,7 @@ impl Log {
         }
         self.forgotten_at = now;
         if let Some(senders) = &mut self.senders {
-            senders.mids.retain(|_, mids| now - mids.begun < 2 * MID_MEMORY);
+            senders.mids.retain(|_, mids| !mids.is_over(now));
             senders.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
         }
     }
@@ -298,23 +291,5 @@ impl Log {
     pub(super) fn before(&self, unix_ms: u64) -> u64 {
         let before = self.messages.partition_point(|entry| entry.message.at_ms < unix_ms);
         self.first - 1 + before as u64
-    }
-}
-
-impl Mids {
-    fn new(now: Instant) -> Mids {
-        Mids { begun: now, recent: HashMap::default(), earlier: HashMap::default() }
-    }
-
-    fn find(&self, mid: &str) -> Option<u64> {
-        self.recent.get(mid).or_else(|| self.earlier.get(mid)).copied()
-    }
-
-    fn remember(&mut self, mid: Box<str>, seq: u64, now: Instant) {
-        if now - self.begun >= MID_MEMORY || self.recent.len() >= MIDS_MAX {
-            self.earlier = std::mem::take(&mut self.recent);
-            self.begun = now;
-        }
-        self.recent.insert(mid, seq);
     }
 }

@@ -1,6 +1,8 @@
 //! Streams in this process: of a relay without Redis.
 
+mod jobs;
 mod log;
+mod mids;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use crate::streams::{
     StreamSettings, StreamStore,
 };
 
+use jobs::Pending;
 use log::Log;
 
 /// What all streams together may hold. Without Redis it is this process's own memory.
@@ -34,6 +37,7 @@ pub struct MemoryStreams {
 #[derive(Debug, Default)]
 struct Kept {
     logs: HashMap<StreamKey, Log, ahash::RandomState>,
+    lists: HashMap<StreamKey, Pending, ahash::RandomState>,
     /// How many of them are of topics, for each tenant.
     topics: HashMap<Arc<str>, usize, ahash::RandomState>,
     bytes: usize,
@@ -64,6 +68,12 @@ impl Kept {
         for stream in &over {
             self.remove(stream);
         }
+        let bytes = &mut self.bytes;
+        self.lists.retain(|_, list| {
+            let is_over = list.is_over(now, age);
+            *bytes -= if is_over { list.bytes() } else { 0 };
+            !is_over
+        });
     }
 
     /// Makes a stream if there is room for it.
@@ -90,6 +100,13 @@ struct Now {
     unix_ms: u64,
 }
 
+impl Now {
+    fn read() -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
 impl MemoryStreams {
     /// No streams yet.
     pub fn new(settings: StreamSettings) -> Arc<MemoryStreams> {
@@ -103,8 +120,7 @@ impl MemoryStreams {
         make: bool,
         ask: impl FnOnce(Option<&mut Log>, Now, bool) -> T,
     ) -> T {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) };
+        let now = Now::read();
         let mut kept = self.kept.lock();
         let kept = &mut *kept;
         kept.calls += 1;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use fred::types::Value;
 
 use crate::bus::InstanceId;
-use crate::streams::{Appended, Marks, Opened, Range, Stored, StoredMessage};
+use crate::streams::{
+    Appended, Delivered, Found, Given, Marks, Opened, Range, ReturnAddress, Stored, StoredMessage, Taken,
+};
 
 /// How a stream stands: the first five words.
 pub(super) fn marks(words: &[String]) -> Option<Marks> {
@@ -46,6 +48,8 @@ fn stored(word: &str) -> Option<Stored> {
         "stored" => Stored::At(seq),
         "repeat" => Stored::Repeat { seq, delivered: false },
         "delivered" => Stored::Repeat { seq, delivered: true },
+        "expired" => Stored::Expired,
+        "nobody" => Stored::NoRecipient,
         "full" => Stored::Saturated,
         _ => Stored::OutOfOrder,
     })
@@ -68,4 +72,53 @@ pub(super) fn range(values: Vec<Value>) -> Option<Range> {
         });
     }
     Some(Range { marks, now_ms, messages })
+}
+
+/// Who hears that a message was delivered, or expired.
+pub(super) fn delivered(words: &[String]) -> Vec<Delivered> {
+    let delivered = |told: &String| {
+        let (kind, to) = told.split_once(' ')?;
+        Some(Delivered { to: ReturnAddress::parse(to)?, expired: kind == "e" })
+    };
+    words.iter().filter_map(delivered).collect()
+}
+
+/// What became of `count` jobs.
+pub(super) fn given(values: Vec<Value>, count: usize) -> Option<Given> {
+    let [instances, fates, told] = <[Value; 3]>::try_from(values).ok()?;
+    let instances = instances.as_string()?.split_whitespace().filter_map(InstanceId::parse).collect();
+    let stored: Option<Vec<Stored>> = words(fates)?.iter().map(|word| stored(word)).collect();
+    let stored = stored.filter(|stored| stored.len() == count)?;
+    Some(Given { stored, instances, told: delivered(&words(told)?) })
+}
+
+/// What a look at a pending list found.
+pub(super) fn found(values: Vec<Value>) -> Option<Found> {
+    let [epoch, now_ms, waiting, in_hand, put_back, told, jobs] = <[Value; 7]>::try_from(values).ok()?;
+    let (mut taken, mut rest) = (Vec::new(), jobs.into_array().into_iter());
+    while let (Some(session), Some(again), Some(seq), Some(at), Some(expires), Some(body)) =
+        (rest.next(), rest.next(), rest.next(), rest.next(), rest.next(), rest.next())
+    {
+        let message = StoredMessage {
+            seq: seq.as_u64()?,
+            at_ms: at.as_u64()?,
+            expires_at_ms: expires.as_u64()?,
+            body: body.into_bytes()?,
+        };
+        let session = session.as_string()?.into();
+        taken.push(Taken { session, again: again.as_u64()? == 1, message });
+    }
+    Some(Found {
+        epoch: epoch.as_string()?.into(),
+        now_ms: now_ms.as_u64()?,
+        waiting: waiting.as_u64()?,
+        in_hand: in_hand.as_u64()?,
+        put_back: put_back.as_u64()?,
+        told: delivered(&words(told)?),
+        jobs: taken,
+    })
+}
+
+fn words(values: Value) -> Option<Vec<String>> {
+    values.into_array().iter().map(Value::as_string).collect()
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
 use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::streams::conformance::{self, SETTINGS};
-use crate::streams::{Stored, StreamStore};
+use crate::streams::{JobStore as _, Look, Stored, StreamStore};
 
 async fn join(server: &TestServer) -> Arc<RedisStreams> {
     let redis = server.open().await;
@@ -81,4 +82,27 @@ async fn a_redis_of_another_history_goes_on_in_another_epoch() {
     assert_ne!(after.epoch, before.epoch);
     assert_eq!(after.translate(&before.epoch, 3), Some(2), "the third is another message now");
     assert_eq!(append(&promoted, "1").await.stored, [Stored::Repeat { seq: 1, delivered: false }]);
+}
+
+/// Half a minute is too long to wait for: the time until which a job is held is set back.
+#[tokio::test]
+async fn a_job_that_is_held_too_long_goes_to_another() {
+    let server = TestServer::start().await;
+    let store = join(&server).await;
+    let group = StreamKey::group(&"acme".into(), &"group/work".into());
+    let by = Some((InstanceId::random(), Duration::from_mins(1)));
+    let look = async |takers: &[&str]| {
+        let takers: Vec<Arc<str>> = takers.iter().map(|taker| Arc::from(*taker)).collect();
+        let look = Look { by: by.clone(), told_of: takers.len(), takers };
+        store.look(group.clone(), look).await.unwrap()
+    };
+    look(&[]).await;
+    store.give(group.clone(), vec![conformance::message("1", "x")]).await.unwrap();
+    assert_eq!(look(&["w~1"]).await.jobs.len(), 1);
+    let found = look(&["w~2"]).await;
+    assert_eq!((found.jobs.len(), found.in_hand, found.put_back), (0, 1, 0));
+    server.say("ZADD r1:s:{acme:group/work}:h XX 1 1").await;
+    let found = look(&["w~2"]).await;
+    assert_eq!((found.jobs.len(), found.put_back), (1, 1));
+    assert!(found.jobs[0].again);
 }

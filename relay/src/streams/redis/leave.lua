@@ -1,0 +1,2 @@
+-- ARGV: the instance.
+return redis.call('ZREM', living, ARGV[1])
