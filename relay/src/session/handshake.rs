@@ -13,7 +13,7 @@ use crate::auth::Principal;
 use crate::directory::Card;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::resilience::Standing;
+use crate::resilience::{Owed, Standing};
 use crate::router::Turn;
 use crate::session::Over;
 use crate::session::Session;
@@ -172,6 +172,7 @@ async fn admit<S: Socket>(
         pulse: Pulse::new(settings, left, Instant::now()),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
+        owed: Owed::default(),
         strikes: 0,
         answers: degraded.into_iter().chain(resume).collect(),
         told: Told::default(),
