@@ -131,8 +131,7 @@ async fn admit<S: Socket>(
     limits: SessionLimits,
     hello: Hello,
 ) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
-    let settings = &context.settings;
-    let Hello { id: hello_id, resume: claim, card, .. } = hello;
+    let (settings, Hello { id: hello_id, resume: claim, card, .. }) = (&context.settings, hello);
     let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
     let (registration, opened) = match place(context, &principal, claim.as_ref(), card, &outbound).await {
         Ok(placed) => placed,
@@ -149,8 +148,9 @@ async fn admit<S: Socket>(
         return Err((transport, Over::Close(refused(error))));
     }
     let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
-    let welcome =
-        Chunk::of(&welcome(settings, hello_id, &agent, &address, left, &opened), transport.encoding());
+    let pulse = Pulse::new(settings, left, Instant::now());
+    let welcome = welcome(settings, hello_id, (&agent, &address), left, &pulse, &opened);
+    let welcome = Chunk::of(&welcome, transport.encoding());
     if let Err(end) = transport.write(welcome) {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
@@ -169,7 +169,7 @@ async fn admit<S: Socket>(
         subscriptions: Subscriptions::default(),
         seen: Seen::default(),
         replies: ReplyRights::default(),
-        pulse: Pulse::new(settings, left, Instant::now()),
+        pulse,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
         owed: Owed::default(),
@@ -204,9 +204,9 @@ fn over(limit: Limit) -> Over {
 fn welcome<'a>(
     settings: &SessionSettings,
     hello_id: u64,
-    agent: &'a Address<'_>,
-    session: &'a Address<'_>,
+    (agent, session): (&'a Address<'_>, &'a Address<'_>),
     token_left: Duration,
+    pulse: &Pulse,
     opened: &OpenedSession,
 ) -> ServerFrame<'a> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -219,7 +219,7 @@ fn welcome<'a>(
         resumed: opened.resumed,
         ticket: opened.ticket_text().map(Into::into),
         heartbeat_ms: millis(settings.heartbeat),
-        lease_ms: None,
+        lease_ms: pulse.lease_left(Instant::now()).map(millis),
         token_expires_in_ms: millis(token_left),
         server_time_ms: millis(unix),
         limits: settings.announced(),

@@ -210,7 +210,7 @@ mod tests {
         let join = |store: &Arc<MemoryTenants>| {
             let told = Arc::clone(&told);
             let tenants = Tenants::new(Arc::clone(store) as _, move |tenant, news| {
-                told.lock().push((tenant.to_string(), news))
+                told.lock().push((tenant.to_string(), news));
             });
             tracker.spawn(Arc::clone(&tenants).run(stop.clone()));
             tenants

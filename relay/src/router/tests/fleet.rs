@@ -110,7 +110,7 @@ impl Fleet {
             about: None,
         };
         let router = &self.routers[instance];
-        let registration = Registration::enter(router, entry, None, Arc::clone(&outbound)).await;
+        let (registration, _) = Registration::enter(router, entry, None, Arc::clone(&outbound)).await;
         let (agent, address) = (address(&format!("agent/{agent}")), address(&format!("session/{name}")));
         Session { name, registration, outbound, agent, address }
     }
