@@ -36,7 +36,7 @@ use crate::quota::SharedQuotaStore;
 use crate::quota::memory::MemoryQuota;
 use crate::quota::redis::RedisQuota;
 use crate::redis::{Redis, RedisSettings};
-use crate::resilience::BreakerSettings;
+use crate::resilience::{BreakerSettings, Overload};
 use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
 use crate::revocation::redis::RedisRevocations;
@@ -88,18 +88,14 @@ impl App {
         let instance = InstanceId::random();
         let shared = join(config, &instance, &lifecycle, &metrics).await?;
         let Shared { bus, events, directory, streams, stores, quotas, idempotency, redis } = shared;
-        for channel in [Channel::inbox(&instance), Channel::fleet()] {
-            // While Redis is away the wish stands, and the instance serves those who are here.
-            let _ = bus.subscribe(&channel).await;
-        }
-        let services = lifecycle.services.clone();
+        hear(&bus, &instance).await;
         let router = Router::new(
             instance,
             bus,
             Arc::clone(&directory),
             streams,
             Arc::clone(&metrics),
-            services.clone(),
+            lifecycle.services.clone(),
             routing(config),
         );
         run(&router, events, &lifecycle);
@@ -107,16 +103,18 @@ impl App {
         let identity = auth::build(config, stores, &router, &limits, &metrics)?;
         identity.start(&router, &lifecycle).await;
         let admission = admission(config, descriptors, &metrics, &lifecycle);
-        let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission);
+        let overload = overload(config, &metrics, &lifecycle);
+        let dependencies = standing::dependencies(redis, &router, identity.probe(), &admission, &overload);
         let standing = standing::begin(&dependencies, &router, &metrics, &lifecycle);
-        services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
+        lifecycle.services.spawn(upkeep(Arc::clone(&metrics), lifecycle.clone()));
         let context = Arc::new(SessionContext {
             router: Arc::clone(&router),
             presence: presence(config, &directory, &metrics, &lifecycle),
             limits,
+            overload,
             authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
-            tracker: services.clone(),
+            tracker: lifecycle.services.clone(),
             standing,
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(config),
@@ -194,6 +192,22 @@ fn limits(
     let limits = Limits::new(&config.limits, &config.scopes, quotas, metrics);
     lifecycle.services.spawn(Arc::clone(&limits).run(lifecycle.stop.clone()));
     limits
+}
+
+/// Subscribes what concerns this instance.
+async fn hear(bus: &SharedBus, instance: &InstanceId) {
+    for channel in [Channel::inbox(instance), Channel::fleet()] {
+        // While Redis is away the wish stands, and the instance serves those who are here.
+        let _ = bus.subscribe(&channel).await;
+    }
+}
+
+/// Refuses sends while the processor does not keep up.
+fn overload(config: &Config, metrics: &Arc<Metrics>, lifecycle: &Lifecycle) -> Arc<Overload> {
+    let target = config.admission.shed_sends_delay_ms;
+    let overload = Overload::new((target > 0).then(|| Duration::from_millis(target)), metrics);
+    lifecycle.services.spawn(Arc::clone(&overload).watch(lifecycle.stop.clone()));
+    overload
 }
 
 /// Who is let in, as far as there is room.

@@ -82,6 +82,7 @@ pub(super) struct Agent {
 
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "as programs read it")]
 pub(super) struct Session {
     /// Its name: what stands behind `session/` in its address.
     session: String,
@@ -113,7 +114,7 @@ impl From<&directory::Card> for Card {
     fn from(card: &directory::Card) -> Card {
         Card {
             name: card.name.as_deref().map(str::to_owned),
-            skills: card.skills.iter().map(|skill| skill.to_string()).collect(),
+            skills: card.skills.iter().map(ToString::to_string).collect(),
             version: card.version.as_deref().map(str::to_owned),
         }
     }

@@ -19,6 +19,7 @@ use crate::tenants::{TenantError, Tenants};
 
 /// How a tenant stands.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "as programs read it")]
 pub(super) struct Tenant {
     /// Its name.
     #[schema(example = "acme")]
@@ -68,6 +69,7 @@ pub(super) struct ChangeTenant {
 /// a message of full size pass at once.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::option_option, reason = "absent, null or a number")]
 pub(super) struct ChangeLimits {
     /// Frames a second on each instance; five times that at once.
     #[serde(deserialize_with = "stated")]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::BusHealth;
 use crate::lifecycle::Lifecycle;
-use crate::resilience::{Dependencies, Dependency, Health, Level, SELF, Standing};
+use crate::resilience::{Dependencies, Dependency, Health, Level, Overload, PROCESSOR, SELF, Standing};
 use crate::router::Router;
 use crate::server::Admission;
 use crate::telemetry::metrics::Metrics;
@@ -37,6 +37,7 @@ pub(super) fn dependencies(
     router: &Arc<Router>,
     key_servers: Option<impl Fn() -> Health + Send + Sync + 'static>,
     admission: &Arc<Admission>,
+    overload: &Arc<Overload>,
 ) -> Dependencies {
     let mut all = Vec::new();
     if let Some(probe) = redis {
@@ -57,6 +58,10 @@ pub(super) fn dependencies(
     let full = move || if admission.connections_left() == 0 { Health::Down } else { Health::Well };
     let meanwhile = "connections are kept; further ones are refused with 503";
     all.push(Dependency::new(SELF, &["connections"], meanwhile, full));
+    let overload = Arc::clone(overload);
+    let late = move || if overload.sheds() { Health::Down } else { Health::Well };
+    let meanwhile = "a part of sends is refused with saturated, those in lane high last; all else is done";
+    all.push(Dependency::new(PROCESSOR, &["sends"], meanwhile, late));
     Dependencies::new(all)
 }
 

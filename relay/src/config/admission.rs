@@ -21,6 +21,10 @@ pub struct AdmissionConfig {
     /// does not keep up; they are let in again below half of it. 0: never refused for it.
     #[arg(long, env = "RELAY_SHED_DELAY_MS", default_value_t = 250, value_name = "MS")]
     pub shed_delay_ms: u64,
+    /// How late tasks may run, in milliseconds, at best within 100 ms, before a part of sends is refused with `saturated`, as
+    /// the processor does not keep up; those in lane `high` last. 0: never refused for it.
+    #[arg(long, env = "RELAY_SHED_SENDS_DELAY_MS", default_value_t = 200, value_name = "MS")]
+    pub shed_sends_delay_ms: u64,
     /// Upgrades a second, twice that at once. A storm of reconnects passes through here, so too low a rate prolongs it.
     /// 0: no limit.
     #[arg(long, env = "RELAY_CONNECT_RATE", default_value_t = 5_000, value_name = "COUNT")]
@@ -34,6 +38,9 @@ impl AdmissionConfig {
         }
         if self.memory_bytes > 0 && self.memory_bytes < 16 << 20 {
             problems.push(ConfigError::new("RELAY_MEMORY_BYTES", "must be at least 16 MiB, or 0"));
+        }
+        if self.shed_sends_delay_ms > 60_000 {
+            problems.push(ConfigError::new("RELAY_SHED_SENDS_DELAY_MS", "must be at most 60000"));
         }
         if self.shed_delay_ms > 60_000 {
             problems.push(ConfigError::new("RELAY_SHED_DELAY_MS", "must be at most 60000"));

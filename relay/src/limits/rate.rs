@@ -55,7 +55,7 @@ impl Rate {
 /// Rates of messages and bytes, those of them that are limited.
 #[derive(Debug)]
 pub(super) struct Rates {
-    rates: (Rate, Rate),
+    limited_to: (Rate, Rate),
     messages: Option<Limiter>,
     bytes: Option<Limiter>,
     clock: TurnClock,
@@ -65,7 +65,7 @@ impl Rates {
     /// Full buckets.
     pub(super) fn new(messages: Rate, bytes: Rate, clock: &TurnClock) -> Rates {
         Rates {
-            rates: (messages, bytes),
+            limited_to: (messages, bytes),
             messages: messages.limiter(clock),
             bytes: bytes.limiter(clock),
             clock: clock.clone(),
@@ -79,7 +79,7 @@ impl Rates {
 
     /// Whether these are the rates.
     pub(super) fn are(&self, messages: Rate, bytes: Rate) -> bool {
-        self.rates == (messages, bytes)
+        self.limited_to == (messages, bytes)
     }
 
     /// May one more frame be carried out, and if not, when?

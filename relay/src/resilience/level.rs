@@ -141,6 +141,9 @@ impl Standing {
 /// The instance itself, as a dependency: down means at its bounds.
 pub const SELF: &str = "instance";
 
+/// The processor, as a dependency: down means that sends are refused for it.
+pub const PROCESSOR: &str = "processor";
+
 impl Dependencies {
     /// These.
     pub fn new(all: Vec<Dependency>) -> Dependencies {
@@ -160,7 +163,7 @@ impl Dependencies {
             worst = worst.max(health);
             if health == Health::Down {
                 down += 1;
-                emergency |= dependency.name == SELF;
+                emergency |= [SELF, PROCESSOR].contains(&dependency.name);
                 reduced.extend(dependency.reduces);
             }
         }
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn each_level_is_entered_and_left() {
-        let healths: Arc<[AtomicU8; 3]> = Arc::default();
+        let healths: Arc<[AtomicU8; 4]> = Arc::default();
         let dependency = |name, at: usize, reduces| {
             let healths = Arc::clone(&healths);
             Dependency::new(name, reduces, "", move || match healths[at].load(Ordering::Relaxed) {
@@ -198,14 +201,16 @@ mod tests {
             dependency("redis", 0, &["other_instances", "topics"]),
             dependency("key_server", 1, &["sign_in"]),
             dependency(SELF, 2, &["connections"]),
+            dependency(PROCESSOR, 3, &["sends"]),
         ]);
-        let steps: [([u8; 3], Level, &[&str]); 6] = [
-            ([0, 0, 0], Level::Normal, &[]),
-            ([1, 0, 0], Level::Slow, &[]),
-            ([2, 1, 0], Level::Down, &["other_instances", "topics"]),
-            ([2, 2, 0], Level::SeveralDown, &["other_instances", "sign_in", "topics"]),
-            ([0, 0, 2], Level::Emergency, &["connections"]),
-            ([0, 0, 0], Level::Normal, &[]),
+        let steps: [([u8; 4], Level, &[&str]); 7] = [
+            ([0, 0, 0, 0], Level::Normal, &[]),
+            ([1, 0, 0, 0], Level::Slow, &[]),
+            ([2, 1, 0, 0], Level::Down, &["other_instances", "topics"]),
+            ([2, 2, 0, 0], Level::SeveralDown, &["other_instances", "sign_in", "topics"]),
+            ([0, 0, 2, 0], Level::Emergency, &["connections"]),
+            ([0, 0, 0, 2], Level::Emergency, &["sends"]),
+            ([0, 0, 0, 0], Level::Normal, &[]),
         ];
         for (now, level, reduced) in steps {
             healths.iter().zip(now).for_each(|(health, now)| health.store(now, Ordering::Relaxed));

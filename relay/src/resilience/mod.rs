@@ -2,6 +2,8 @@
 
 mod breaker;
 mod level;
+mod overload;
 
 pub use breaker::{Breaker, BreakerSettings, Call, Circuit, Failure, Refused};
-pub use level::{Dependencies, Dependency, Health, Level, SELF, Standing};
+pub use level::{Dependencies, Dependency, Health, Level, PROCESSOR, SELF, Standing};
+pub use overload::{Overload, Owed};

@@ -130,6 +130,7 @@ mod tests {
             memory_bytes: 1_000,
             shed_memory_percent: 80,
             shed_delay_ms: 100,
+            shed_sends_delay_ms: 0,
             connect_rate,
         };
         Pressure::new(&config, &Metrics::new().unwrap())

@@ -19,7 +19,7 @@ use crate::limits::AddressPlace;
 use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
 use crate::presence::Presence;
-use crate::resilience::Standing;
+use crate::resilience::{Overload, Standing};
 use crate::router::Router;
 use crate::telemetry::metrics::Metrics;
 
@@ -34,6 +34,8 @@ pub struct SessionContext {
     pub presence: Arc<Presence>,
     /// What an agent, a source address and a tenant may do over all connections.
     pub limits: Arc<SharedLimits>,
+    /// Refuses a part of sends while the processor does not keep up.
+    pub overload: Arc<Overload>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Carries the tasks of subscriptions.

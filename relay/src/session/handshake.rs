@@ -13,7 +13,7 @@ use crate::auth::Principal;
 use crate::directory::Card;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::resilience::Standing;
+use crate::resilience::{Owed, Standing};
 use crate::router::Turn;
 use crate::session::Over;
 use crate::session::Session;
@@ -131,8 +131,7 @@ async fn admit<S: Socket>(
     limits: SessionLimits,
     hello: Hello,
 ) -> Result<Box<Session<S>>, (Transport<S>, Over)> {
-    let settings = &context.settings;
-    let Hello { id: hello_id, resume: claim, card, .. } = hello;
+    let (settings, Hello { id: hello_id, resume: claim, card, .. }) = (&context.settings, hello);
     let outbound = Arc::new(Outbound::new(transport.encoding(), settings.queue));
     let (registration, opened) = match place(context, &principal, claim.as_ref(), card, &outbound).await {
         Ok(placed) => placed,
@@ -173,6 +172,7 @@ async fn admit<S: Socket>(
         pulse,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
+        owed: Owed::default(),
         strikes: 0,
         answers: degraded.into_iter().chain(resume).collect(),
         told: Told::default(),

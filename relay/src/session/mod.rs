@@ -37,6 +37,7 @@ use tokio::time::Sleep;
 use crate::auth::Principal;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
+use crate::resilience::Owed;
 use crate::router::{Registration, Turn};
 
 pub use context::{SessionContext, SessionSettings, Upgraded};
@@ -71,6 +72,8 @@ struct Session<S> {
     /// The last command's `id`.
     last_id: u64,
     /// Commands refused by a rate, one after another.
+    /// Refusals that come while the processor does not keep up.
+    owed: Owed,
     strikes: u32,
     /// Answers to what was just read.
     answers: Vec<Chunk>,

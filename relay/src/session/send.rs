@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relay_protocol::client::Qos;
+use relay_protocol::client::{Lane, Qos};
 use relay_protocol::{Address, AddressKind, ErrorCode, Message, Send, ServerFrame, Text};
 use tokio::time::Instant;
 
@@ -12,10 +12,13 @@ use crate::router::{Outgoing, Routed};
 use crate::session::Session;
 use crate::session::answer::{refusal, retry_after_ms};
 use crate::session::transport::Socket;
+use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 
 /// When a sender with too many sends in flight may try again, in milliseconds.
 const IN_FLIGHT_RETRY_MS: u64 = 100;
+/// When a sender may try again that was refused for the processor's sake, in milliseconds: by then the share is another.
+const OVERLOAD_RETRY_MS: u64 = 1_000;
 
 /// What all frames of one WebSocket message have in common.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +80,11 @@ impl<S: Socket> Session<S> {
     fn unwelcome(&mut self, send: &Send<'_>, limited: Option<Limited>, now: Instant) -> Option<Outcome> {
         if let Some(limited) = limited {
             return Some(Outcome::limited(limited.limit, retry_after_ms(&limited)));
+        }
+        // Before anything that costs: rights are looked up, and a message that is taken is written.
+        if self.context.overload.refuses(&mut self.owed, send.lane == Lane::High) {
+            self.context.metrics.limited(Limit::Processor, false);
+            return Some(Outcome::saturated(Limit::Processor, OVERLOAD_RETRY_MS));
         }
         if send.payload.len() > self.context.settings.limits.payload_bytes {
             return Some(Outcome::failed(ErrorCode::TooLarge));

@@ -53,4 +53,6 @@ limits! {
     TenantQuotaBytes = "tenant_quota_bytes",
     /// Topics of a tenant that have a stream, on all instances together.
     TenantTopicStreams = "tenant_topic_streams",
+    /// What the processor of the instance carries in time.
+    Processor = "processor",
 }

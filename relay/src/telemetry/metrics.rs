@@ -112,6 +112,8 @@ metrics! {
     shedding_memory: Gauge = "relay_shedding" { "reason" = "memory" };
     /// Whether connections are refused as the processor does not keep up (1) or not (0).
     shedding_delay: Gauge = "relay_shedding" { "reason" = "delay" };
+    /// Share of sends that are refused as the processor does not keep up, 1 being all.
+    shedding_sends: Gauge = "relay_shedding_sends_share";
     /// Share of the memory budget in use, 1 being all.
     memory_share: Gauge = "relay_memory_share";
     /// How late a timer was at best in the last second: what a task waits for its turn.
@@ -134,6 +136,8 @@ metrics! {
     dependency_subscriptions: Gauge = "relay_dependency_health" { "dependency" = "subscriptions" };
     /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
     dependency_key_servers: Gauge = "relay_dependency_health" { "dependency" = "key_servers" };
+    /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
+    dependency_processor: Gauge = "relay_dependency_health" { "dependency" = "processor" };
     /// How what the relay leans on does: 1 well, 0.5 slow, 0 down.
     dependency_instance: Gauge = "relay_dependency_health" { "dependency" = "instance" };
     /// Client frames understood.
@@ -338,6 +342,7 @@ impl Metrics {
             "redis" => &self.dependency_redis,
             "subscriptions" => &self.dependency_subscriptions,
             "key_servers" => &self.dependency_key_servers,
+            "processor" => &self.dependency_processor,
             _ => &self.dependency_instance,
         }
     }

@@ -71,14 +71,14 @@ impl Tenants {
     /// Suspends a tenant or lifts that: on this instance when the call begins, on every other within a second of its end.
     pub async fn suspend(&self, tenant: &Arc<str>, suspended: bool) -> Result<(), TenantError> {
         let known = self.standing(tenant).suspended;
-        let standing = Standing { suspended: later(known, suspended), ..Standing::default() };
+        let standing = Standing { suspended: later(&known, suspended), ..Standing::default() };
         self.say(tenant, standing).await
     }
 
     /// Gives a tenant limits of its own in place of those it had, in force as a suspension is.
     pub async fn limit(&self, tenant: &Arc<str>, limits: TenantLimits) -> Result<(), TenantError> {
         let known = self.standing(tenant).limits;
-        let standing = Standing { limits: later(known, limits), ..Standing::default() };
+        let standing = Standing { limits: later(&known, limits), ..Standing::default() };
         self.say(tenant, standing).await
     }
 
@@ -167,7 +167,7 @@ impl Tenants {
 }
 
 /// What is said now: later than what is known, whatever the clocks say.
-fn later<T>(known: Said<T>, what: T) -> Said<T> {
+fn later<T>(known: &Said<T>, what: T) -> Said<T> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
     Said { what, at_us: now_us.max(known.at_us.saturating_add(1)) }
@@ -210,7 +210,7 @@ mod tests {
         let join = |store: &Arc<MemoryTenants>| {
             let told = Arc::clone(&told);
             let tenants = Tenants::new(Arc::clone(store) as _, move |tenant, news| {
-                told.lock().push((tenant.to_string(), news))
+                told.lock().push((tenant.to_string(), news));
             });
             tracker.spawn(Arc::clone(&tenants).run(stop.clone()));
             tenants

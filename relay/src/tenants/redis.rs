@@ -131,13 +131,11 @@ fn read_limits(said: &str) -> Option<TenantLimits> {
 /// What a field says, and of whom.
 fn read_field<'a>(field: &'a str, value: &str) -> Option<(&'a str, Standing)> {
     let nothing = Standing::default();
-    match field.strip_suffix(LIMITS) {
-        Some(tenant) => Some((tenant, Standing { limits: read_said(value, read_limits)?, ..nothing })),
-        None => {
-            let suspended = read_said(value, |said| (said == "s").then_some(true))?;
-            Some((field, Standing { suspended, ..nothing }))
-        }
+    if let Some(tenant) = field.strip_suffix(LIMITS) {
+        return Some((tenant, Standing { limits: read_said(value, read_limits)?, ..nothing }));
     }
+    let suspended = read_said(value, |said| (said == "s").then_some(true))?;
+    Some((field, Standing { suspended, ..nothing }))
 }
 
 impl TenantStore for RedisTenants {

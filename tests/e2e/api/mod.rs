@@ -2,6 +2,7 @@
 
 mod administration;
 mod cards;
+mod conduct;
 mod document;
 mod isolation;
 mod messages;

@@ -22,9 +22,9 @@ async fn a_running_tenants_refusals_begin_and_end_on_every_instance() -> anyhow:
     let _machine = turn::alone().await;
     let mut fleet = Fleet::joined(2, &[("RELAY_OPERATOR_TENANT", OPERATORS)]).await?;
     let operator = Program::admin(&fleet, OPERATORS)?;
-    let path = format!("/v1/tenants/{TENANT}");
+    let place = format!("/v1/tenants/{TENANT}");
     let patch = async |fleet: &Fleet, instance, limits: Value| {
-        operator.call(fleet, instance, "PATCH", &path, Some(json!({"limits": limits}))).await
+        operator.call(fleet, instance, "PATCH", &place, Some(json!({"limits": limits}))).await
     };
     let mut peers = [fleet.peer(0, "bob").await?, fleet.peer(1, "bob").await?];
     for peer in &mut peers {
@@ -43,7 +43,7 @@ async fn a_running_tenants_refusals_begin_and_end_on_every_instance() -> anyhow:
     ensure!(answered.elapsed() < SECOND, "{:?}", answered.elapsed());
     for instance in 0..2 {
         ensure!(refused(&fleet, "eve").await? == (Some(CloseCode::Quota.number()), true));
-        let shown = operator.call(&fleet, instance, "GET", &path, None).await?;
+        let shown = operator.call(&fleet, instance, "GET", &place, None).await?;
         ensure!(shown.body == set.body, "{shown:?}");
     }
 
@@ -74,7 +74,7 @@ async fn a_running_tenants_refusals_begin_and_end_on_every_instance() -> anyhow:
         ensure!(refused.refusal() == (400, "invalid_request"), "{refused:?}");
     }
     let theirs = Program::admin(&fleet, TENANT)?;
-    let own = theirs.call(&fleet, 0, "PATCH", &path, Some(json!({"limits": {"connections": 0}}))).await?;
+    let own = theirs.call(&fleet, 0, "PATCH", &place, Some(json!({"limits": {"connections": 0}}))).await?;
     ensure!(own.refusal() == (403, "forbidden"), "{own:?}");
     Ok(())
 }

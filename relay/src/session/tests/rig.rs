@@ -26,7 +26,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::presence::Presence;
 use crate::quota::memory::MemoryQuota;
-use crate::resilience::Standing;
+use crate::resilience::{Overload, Standing};
 use crate::router::{Concerned, Router, RouterSettings};
 use crate::session::{SessionContext, SessionSettings, Socket, Upgraded, serve};
 use crate::streams::StreamSettings;
@@ -154,6 +154,7 @@ impl Rig {
             router,
             presence,
             limits,
+            overload: Overload::new(None, &metrics),
             authenticator: Arc::clone(&table) as Arc<dyn Authenticator>,
             metrics,
             tracker,
