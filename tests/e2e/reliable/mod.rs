@@ -2,5 +2,6 @@
 
 mod crash;
 mod delivery;
+mod outcomes;
 mod redis_lost;
 mod rolling;
