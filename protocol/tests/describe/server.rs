@@ -147,7 +147,7 @@ fn receipt(frame: &Receipt<'_>) -> Value {
     let earlier = earlier.iter().map(|Earlier { mid, failed }| {
         let outcome = if failed.is_some() { "failed" } else { "delivered" };
         super::compact(
-            &json!({ "mid": &**mid, "outcome": outcome, "reason": failed.map(|code| code.name()) }),
+            &json!({ "mid": &**mid, "outcome": outcome, "reason": failed.map(relay_protocol::ErrorCode::name) }),
         )
     });
     json!({

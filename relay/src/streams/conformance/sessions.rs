@@ -140,7 +140,7 @@ pub(super) async fn outcomes(a: &dyn StreamStore, b: &dyn StreamStore) {
     door.open("frank", "frank~2", "t2", Some(("frank~1", "t1"))).await;
     assert_eq!(b.kept(stream.clone(), Arc::clone(&session)).await, Ok(both));
     assert_eq!(a.kept(stream.clone(), Arc::clone(&session)).await, Ok(vec![]), "once");
-    let many = (0..OUTCOMES_MAX + 1).map(|number| late(&number.to_string(), false)).collect();
+    let many = (0..=OUTCOMES_MAX).map(|number| late(&number.to_string(), false)).collect();
     a.keep(stream.clone(), Arc::clone(&session), many).await.unwrap();
     let kept = a.kept(stream.clone(), Arc::clone(&session)).await.unwrap();
     assert_eq!((kept.len(), &*kept[0].mid), (OUTCOMES_MAX, "1"), "the latest");
