@@ -11,7 +11,7 @@
 //! | `…:c:SESSION` | the counter of a sending session |
 //! | `r1:n:{tenant}` | which topics of a tenant have a stream |
 //!
-//! The pending lists of groups are told of in [`jobs`].
+//! The pending lists of groups are told of in `jobs`.
 
 use std::fmt;
 use std::fmt::Write as _;
