@@ -5,7 +5,9 @@ use crate::client::{Point, Position};
 use crate::close::Reconnect;
 use crate::error::{ErrorCode, FrameError};
 use crate::read_client::{lane, payload, shortened};
-use crate::server::{Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, ServerFrame, Welcome};
+use crate::server::{
+    Earlier, Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, ServerFrame, Welcome,
+};
 use crate::text::Text;
 use crate::wire::{NameOrNumber, WireLimits, WirePayload, WireServer};
 
@@ -156,6 +158,15 @@ fn receipt<P>(wire: WireServer<'_, P>) -> Receipt<'_> {
             .unwrap_or_default()
             .into_iter()
             .map(|stored| (stored.id, stored.stream, Point { epoch: stored.epoch, seq: stored.seq }))
+            .collect(),
+        earlier: wire
+            .earlier
+            .unwrap_or_default()
+            .into_iter()
+            .map(|earlier| Earlier {
+                mid: earlier.mid,
+                failed: earlier.reason.map(|reason| ErrorCode::from_name(&reason)),
+            })
             .collect(),
     }
 }

@@ -253,6 +253,17 @@ pub struct Receipt<'a> {
     pub failed: Vec<Failed<'a>>,
     /// Where accepted messages stand in their stream.
     pub positions: Vec<(u64, Text<'a>, Point<'a>)>,
+    /// What became of sends of earlier connections of the session.
+    pub earlier: Vec<Earlier<'a>>,
+}
+
+/// What became of a send of an earlier connection, whose id says nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier<'a> {
+    /// The message's name for good.
+    pub mid: Text<'a>,
+    /// Why it failed; nothing if it was delivered.
+    pub failed: Option<ErrorCode>,
 }
 
 /// A send that did not arrive.

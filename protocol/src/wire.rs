@@ -232,6 +232,14 @@ pub(crate) struct WireStored<'a> {
     pub(crate) seq: u64,
 }
 
+#[derive(Debug, Deserialize)]
+pub(crate) struct WireEarlier<'a> {
+    #[serde(borrow)]
+    pub(crate) mid: Text<'a>,
+    #[serde(borrow, default)]
+    pub(crate) reason: Option<Text<'a>>,
+}
+
 /// A field that is an address or code in one frame and a number in another.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -246,7 +254,7 @@ flat! {
         agent: Text<'a>, session: Text<'a>, ticket: Text<'a>, code: NameOrNumber<'a>, message: Text<'a>, limit: Text<'a>,
         from: NameOrNumber<'a>, to: NameOrNumber<'a>, payload_b64: Text<'a>, mid: Text<'a>, reply_to: Text<'a>,
         correlation_id: Text<'a>, lane: Text<'a>, key: Text<'a>, headers: WireHeaders<'a>, stream: Text<'a>,
-        epoch: Text<'a>, failed: Vec<WireFailed<'a>>, positions: Vec<WireStored<'a>>, state: Text<'a>, reason: Text<'a>,
+        epoch: Text<'a>, failed: Vec<WireFailed<'a>>, positions: Vec<WireStored<'a>>, earlier: Vec<WireEarlier<'a>>, state: Text<'a>, reason: Text<'a>,
         topics: Vec<Text<'a>>, reduced: Vec<Text<'a>>, reconnect: Text<'a>,
         members: Vec<Text<'a>>, joined: Vec<Text<'a>>, left: Vec<Text<'a>>,
         ;

@@ -221,6 +221,21 @@ fn write_receipt<W: Writer>(w: &mut W, receipt: &Receipt<'_>) {
         }
         w.close_list();
     }
+    if !receipt.earlier.is_empty() {
+        w.key("earlier");
+        w.open_list();
+        for earlier in &receipt.earlier {
+            w.item();
+            w.open_map();
+            w.text_field("mid", &earlier.mid);
+            w.name_field("outcome", if earlier.failed.is_some() { "failed" } else { "delivered" });
+            if let Some(reason) = earlier.failed {
+                w.name_field("reason", reason.name());
+            }
+            w.close_map();
+        }
+        w.close_list();
+    }
 }
 
 fn write_ranges<W: Writer>(w: &mut W, key: &'static str, ranges: &[(u64, u64)]) {

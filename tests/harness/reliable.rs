@@ -35,6 +35,8 @@ pub struct Book {
     pub holes: usize,
     /// Outcomes of sends: the command, and which.
     pub outcomes: Vec<(u64, &'static str)>,
+    /// Outcomes of sends of earlier connections: which message, and whether it was delivered.
+    pub earlier: Vec<(String, bool)>,
     done: Vec<u64>,
     positions: BTreeMap<String, (String, u64)>,
 }
@@ -174,6 +176,8 @@ impl Book {
                     let ids = ranges.iter().flat_map(|(first, last)| *first..=*last);
                     self.outcomes.extend(ids.map(|id| (id, name)));
                 }
+                let earlier = receipt.earlier.iter();
+                self.earlier.extend(earlier.map(|told| (told.mid.to_string(), told.failed.is_none())));
                 self.outcomes.extend(receipt.failed.iter().map(|failed| (failed.id, failed.reason.name())));
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use relay_protocol::Text;
 use relay_protocol::client::Position;
-use relay_protocol::server::{Failed, Limits, Message, Presence, Receipt, ServerFrame, Welcome};
+use relay_protocol::server::{Earlier, Failed, Limits, Message, Presence, Receipt, ServerFrame, Welcome};
 use serde_json::{Value, json};
 
 /// Every field of a server frame.
@@ -134,7 +134,7 @@ fn message(frame: &Message<'_>) -> Value {
 }
 
 fn receipt(frame: &Receipt<'_>) -> Value {
-    let Receipt { queued, accepted, delivered, unknown, failed, positions } = frame;
+    let Receipt { queued, accepted, delivered, unknown, failed, positions, earlier } = frame;
     let failed = failed.iter().map(|Failed { id, reason, retry_after_ms, limit }| {
         super::compact(&json!({
             "id": id, "reason": reason.name(), "retry_after_ms": retry_after_ms,
@@ -144,12 +144,19 @@ fn receipt(frame: &Receipt<'_>) -> Value {
     let positions = positions.iter().map(|(id, stream, point)| {
         json!({ "id": id, "stream": &**stream, "epoch": &*point.epoch, "seq": point.seq })
     });
+    let earlier = earlier.iter().map(|Earlier { mid, failed }| {
+        let outcome = if failed.is_some() { "failed" } else { "delivered" };
+        super::compact(
+            &json!({ "mid": &**mid, "outcome": outcome, "reason": failed.map(relay_protocol::ErrorCode::name) }),
+        )
+    });
     json!({
         "type": "receipt", "queued": list(queued.iter().map(|range| json!(range))),
         "accepted": list(accepted.iter().map(|range| json!(range))),
         "delivered": list(delivered.iter().map(|range| json!(range))),
         "unknown": list(unknown.iter().map(|range| json!(range))), "failed": list(failed),
         "positions": list(positions),
+        "earlier": list(earlier),
     })
 }
 

@@ -270,6 +270,12 @@ impl Outbound {
         self.waker.wake();
     }
 
+    /// Tells what became of what an earlier connection of the session sent.
+    pub fn tell_earlier(&self, told: impl Iterator<Item = (Box<str>, Outcome)>) {
+        self.state.lock().told.earlier(told);
+        self.waker.wake();
+    }
+
     /// Takes control frames, and messages up to `bytes_max` and `frames_max`, at least one if there is one.
     pub fn take(&self, bytes_max: usize, frames_max: usize) -> Taken {
         let mut state = self.state.lock();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use relay_protocol::Text;
 use relay_protocol::client::Point;
-use relay_protocol::server::{Failed, GapReason, Receipt, ServerFrame};
+use relay_protocol::server::{Earlier, Failed, GapReason, Receipt, ServerFrame};
+use relay_protocol::{ErrorCode, Text};
 use smallvec::SmallVec;
 
 use crate::telemetry::outcome::Outcome;
@@ -14,6 +14,7 @@ use crate::telemetry::outcome::Outcome;
 pub struct Told {
     outcomes: Vec<(u64, Outcome)>,
     places: Vec<(u64, Place)>,
+    earlier: Vec<(Box<str>, Outcome)>,
     gap: Option<Box<GapNotice>>,
 }
 
@@ -90,10 +91,13 @@ impl GapNotice {
 /// The most outcomes in one frame: 4,096 failures are some 200 KiB of JSON.
 const OUTCOMES_PER_FRAME_MAX: usize = 4_096;
 
+/// The same of an earlier connection: some 25 KiB of JSON.
+const EARLIER_PER_FRAME_MAX: usize = 256;
+
 impl Told {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.outcomes.is_empty() && self.gap.is_none()
+        self.outcomes.is_empty() && self.earlier.is_empty() && self.gap.is_none()
     }
 
     /// An outcome to tell.
@@ -104,6 +108,11 @@ impl Told {
     /// A place to tell, of a message whose outcome is told too.
     pub fn place(&mut self, id: u64, place: Place) {
         self.places.push((id, place));
+    }
+
+    /// Outcomes to tell of what an earlier connection sent.
+    pub fn earlier(&mut self, told: impl Iterator<Item = (Box<str>, Outcome)>) {
+        self.earlier.extend(told);
     }
 
     /// A gap to tell; several become one.
@@ -118,6 +127,7 @@ impl Told {
     pub fn append(&mut self, other: &mut Told) {
         self.outcomes.append(&mut other.outcomes);
         self.places.append(&mut other.places);
+        self.earlier.append(&mut other.earlier);
     }
 
     /// The frames that tell it all, to a session with these `patterns`.
@@ -135,6 +145,11 @@ impl Told {
             receipt.positions = within.map(position).collect();
             each(&ServerFrame::Receipt(receipt));
         }
+        for some in self.earlier.chunks(EARLIER_PER_FRAME_MAX) {
+            let earlier =
+                some.iter().map(|(mid, outcome)| Earlier { mid: (&**mid).into(), failed: failure(*outcome) });
+            each(&ServerFrame::Receipt(Receipt { earlier: earlier.collect(), ..Receipt::default() }));
+        }
         if let Some(mut gap) = self.gap {
             if gap.all_topics {
                 gap.topics = patterns.cloned().collect();
@@ -146,6 +161,13 @@ impl Told {
                 dropped: gap.dropped,
             });
         }
+    }
+}
+
+fn failure(outcome: Outcome) -> Option<ErrorCode> {
+    match outcome {
+        Outcome::Failed { reason, .. } => Some(reason),
+        _ => None,
     }
 }
 

@@ -94,6 +94,7 @@ impl Router {
                 Some(envelope::Item::Jobs { tenant, group, jobs }) => self.take_jobs(tenant, group, jobs),
                 Some(envelope::Item::Wake(wake)) => self.take_wake(&wake),
                 Some(envelope::Item::Delivered(delivered)) => self.take_delivered(&delivered),
+                Some(envelope::Item::Kept { tenant, session }) => self.tell_kept(tenant, session),
                 Some(envelope::Item::Replaced { tenant, session, generation }) => {
                     self.take_replaced(tenant, session, generation);
                 }

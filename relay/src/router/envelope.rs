@@ -32,6 +32,7 @@ const SETTLED: u8 = 9;
 const HELD: u8 = 10;
 const LOADS: u8 = 11;
 const JOBS: u8 = 12;
+const KEPT: u8 = 13;
 
 /// One thing said by another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,11 @@ pub(super) enum Item<'b> {
         tenant: &'b str,
         session: &'b str,
         generation: u64,
+    },
+    /// Outcomes are kept for a session.
+    Kept {
+        tenant: &'b str,
+        session: &'b str,
     },
     Settled(Settled),
     Held(Vec<(u64, u64)>),
@@ -90,6 +96,8 @@ pub(super) struct Delivered<T> {
     /// The command.
     pub(super) id: u64,
     pub(super) expired: bool,
+    /// Of the message; empty if an earlier release says it.
+    pub(super) mid: T,
 }
 
 /// A message for an agent or session of the receiving instance.
@@ -237,6 +245,7 @@ pub(super) fn append_delivered<T: AsRef<str>>(batch: &mut Vec<u8>, delivered: &D
             h.push(u8::from(delivered.expired));
             short(h, delivered.tenant.as_ref());
             short(h, delivered.session.as_ref());
+            short(h, delivered.mid.as_ref());
         });
     });
 }
@@ -246,6 +255,16 @@ pub(super) fn append_replaced(batch: &mut Vec<u8>, tenant: &str, session: &str, 
     item(batch, |batch| {
         header(batch, REPLACED, |h| {
             h.extend_from_slice(&generation.to_be_bytes());
+            short(h, tenant);
+            short(h, session);
+        });
+    });
+}
+
+/// Appends the news that outcomes are kept for a session.
+pub(super) fn append_kept(batch: &mut Vec<u8>, tenant: &str, session: &str) {
+    item(batch, |batch| {
+        header(batch, KEPT, |h| {
             short(h, tenant);
             short(h, session);
         });
@@ -353,9 +372,11 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
         DELIVERED => {
             let (generation, id, expired) = (h.u64()?, h.u64()?, h.u8()? == 1);
             let (tenant, session) = (h.short()?, h.short()?);
-            Some(Item::Delivered(Delivered { tenant, session, generation, id, expired }))
+            let mid = h.short().unwrap_or_default();
+            Some(Item::Delivered(Delivered { tenant, session, generation, id, expired, mid }))
         }
         REPLACED => read_replaced(&mut h),
+        KEPT => Some(Item::Kept { tenant: h.short()?, session: h.short()? }),
         _ => None,
     }
 }

@@ -21,6 +21,7 @@ mod load;
 mod outbox;
 mod publish;
 mod readers;
+mod receipts;
 mod recheck;
 mod registration;
 mod route;
@@ -58,6 +59,7 @@ pub use turn::Turn;
 
 use link::Link;
 use outbox::Outbox;
+use receipts::Keeping;
 use tenant::Names;
 
 /// Decides who gets a message.
@@ -68,6 +70,7 @@ pub struct Router {
     links: DashMap<InstanceId, Arc<Link>, RandomState>,
     /// News for every instance.
     fleet: Outbox,
+    keeping: Keeping,
     connections: AtomicU64,
     bus: SharedBus,
     directory: SharedDirectory,
@@ -104,6 +107,7 @@ impl Router {
             tenants: Names::default(),
             links: DashMap::default(),
             fleet: Outbox::default(),
+            keeping: Keeping::default(),
             connections: AtomicU64::new(0),
             bus,
             directory,

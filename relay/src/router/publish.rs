@@ -91,6 +91,13 @@ impl Router {
         let inbox = Channel::inbox(&link.peer);
         while let Some(mut batch) = link.outbox.next() {
             let result = self.publish_batch(&inbox, batch.payload(), batch.items).await;
+            let receipts = match result {
+                Ok(0) => Outcome::failed(ErrorCode::Unavailable),
+                result => published(result),
+            };
+            for settlement in batch.settlements {
+                settlement.settle(receipts);
+            }
             let Some(seqs) = batch.seqs else { continue };
             match result {
                 // Nobody listens there: the instance is gone, and its agents may be elsewhere by now.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use relay_protocol::ErrorCode;
 use relay_protocol::address::agent_of_session;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::InstanceId;
 use crate::outbound::{CloseSignal, InboxNews};
 use crate::router::Router;
-use crate::router::envelope::{self, Delivered, Wake};
+use crate::router::envelope::{self, Wake};
 use crate::router::tenant::Tenant;
 use crate::streams::{Ack, StreamKey};
-use crate::telemetry::outcome::Outcome;
 
 /// How long a session may go unspoken for: a hint that was lost to one with nothing to read is then found.
 const RENEWED_IN_MAX: u64 = 30;
@@ -113,46 +111,6 @@ impl Router {
                 }
             }
         });
-    }
-
-    pub(super) fn tell_sender(self: &Arc<Self>, tenant: &Tenant, told: &crate::streams::Delivered) {
-        let to = &told.to;
-        if to.failure_only && !told.expired {
-            return;
-        }
-        let delivered = Delivered {
-            tenant: &*tenant.name,
-            session: &*to.session,
-            generation: to.generation,
-            id: to.id,
-            expired: told.expired,
-        };
-        if to.instance == self.instance {
-            return self.take_delivered(&delivered);
-        }
-        let link = self.link(&to.instance);
-        let write = |batch: &mut Vec<u8>| envelope::append_delivered(batch, &delivered);
-        // A receipt that does not fit is not heard: who sends again under the same mid hears it.
-        if let Ok(pump) = link.outbox.push(&self.instance, None, None, write) {
-            self.pump_link(pump, &link);
-        }
-    }
-
-    /// Tells a session here of its message. One that has another connection, or none, is not told.
-    pub(super) fn take_delivered(&self, delivered: &Delivered<&str>) {
-        let Some(agent) = agent_of_session(delivered.session) else { return };
-        let Some(tenant) = self.tenants.get(delivered.tenant).map(|tenant| Arc::clone(&tenant)) else {
-            return;
-        };
-        let Some(local) = tenant.agents.get(agent) else { return };
-        let sender = local.members.iter().find(|member| {
-            *member.session == *delivered.session && member.generation == delivered.generation
-        });
-        let outcome =
-            if delivered.expired { Outcome::failed(ErrorCode::Expired) } else { Outcome::Delivered };
-        if let Some(sender) = sender {
-            sender.outbound.tell_later(delivered.id, outcome);
-        }
     }
 
     /// A stream may have more than is known here.

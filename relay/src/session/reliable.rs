@@ -80,6 +80,7 @@ impl<S: Socket> Session<S> {
             generation: entry.generation,
             id: send.id,
             failure_only: send.receipt == ReceiptMode::Failure,
+            mid: send.mid.as_ref().map(|mid| mid.0.as_ref().into()).unwrap_or_default(),
         });
         Append {
             from: Arc::clone(&entry.agent),
@@ -108,6 +109,9 @@ impl<S: Socket> Session<S> {
     /// Begins with what waits in the stream of the agent, which may have been presented before. `goes_on` says that more
     /// may have come while it was nowhere.
     pub(super) fn begin_inbox(&mut self, marks: &Marks, goes_on: bool) {
+        if goes_on {
+            self.registration.hear_kept();
+        }
         let Some(inbox) = &self.reliable.inbox else { return };
         self.outbound.see(&inbox.epoch, inbox.seq);
         if goes_on || marks.head > inbox.seq {

@@ -34,6 +34,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     sessions::registration(&*a, &*b).await;
     sessions::readers(&*a).await;
     sessions::resumption(&*a, &*b).await;
+    sessions::outcomes(&*a, &*b).await;
     jobs::hands(&*a, &*b).await;
     jobs::ends(&*a).await;
     jobs::losses(&*a, &*b).await;
@@ -58,7 +59,7 @@ pub(in crate::streams) fn message(mid: &str, body: &str) -> Append {
 
 fn to_hear(instance: &InstanceId, id: u64) -> ReturnAddress {
     let (instance, session) = (instance.clone(), "alice~1".into());
-    ReturnAddress { instance, session, generation: 1, id, failure_only: false }
+    ReturnAddress { instance, session, generation: 1, id, failure_only: false, mid: format!("g{id}").into() }
 }
 
 async fn append(store: &dyn StreamStore, stream: &StreamKey, messages: Vec<Append>) -> Vec<Stored> {

@@ -40,6 +40,8 @@ pub const MIDS_MAX: usize = 10_000;
 pub const COUNTER_MEMORY: Duration = Duration::from_mins(10);
 /// The most sessions of an agent that read its stream: every append names their instances.
 pub const READERS_MAX: usize = 64;
+/// Outcomes kept for a session that is away.
+pub const OUTCOMES_MAX: usize = 4_096;
 /// The most messages of one read.
 pub const READ_MAX: usize = 256;
 
@@ -67,8 +69,29 @@ pub trait StreamStore: JobStore {
     /// those that nobody had presented before.
     fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>>;
 
+    /// Keeps outcomes for a session that has no connection where they came, the latest [`OUTCOMES_MAX`], as long as it may
+    /// come back. Answers where it was last; nothing if it is not known any more.
+    fn keep(
+        &self,
+        inbox: StreamKey,
+        session: Arc<str>,
+        outcomes: Vec<LateOutcome>,
+    ) -> Answer<Option<InstanceId>>;
+
+    /// Hands out what was kept for a session, once.
+    fn kept(&self, inbox: StreamKey, session: Arc<str>) -> Answer<Vec<LateOutcome>>;
+
     /// The last message of a topic before this Unix time in milliseconds, 0 if there is none.
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64>;
+}
+
+/// What became of a message after its sender's connection was gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateOutcome {
+    /// The message's name for good.
+    pub mid: Box<str>,
+    /// It expired; else it was delivered.
+    pub expired: bool,
 }
 
 /// What a store answers, later.

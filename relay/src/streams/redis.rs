@@ -7,10 +7,11 @@
 //! | `…:r` | the readers of an agent's stream: position, connection, until when, instance |
 //! | `…:t:SESSION` | a session of the agent: its ticket, connection, instance |
 //! | `…:d:AGENT`, `…:e:AGENT` | the `mid`s of a sender, and those before them |
+//! | `…:o:SESSION` | what became of what a session sent, while it was away |
 //! | `…:c:SESSION` | the counter of a sending session |
 //! | `r1:n:{tenant}` | which topics of a tenant have a stream |
 //!
-//! The pending lists of groups are told of in [`jobs`].
+//! The pending lists of groups are told of in `jobs`.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -24,10 +25,12 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::auth::Digest;
+use crate::bus::InstanceId;
 use crate::redis::{Commands, Redis, Script, was_refused};
 use crate::streams::{
-    Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening,
-    READ_MAX, READERS_MAX, Range, Stored, StreamError, StreamKey, StreamSettings, StreamStore,
+    Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, LateOutcome, MID_MEMORY, MIDS_MAX, Marks,
+    OUTCOMES_MAX, Opened, Opening, READ_MAX, READERS_MAX, Range, Stored, StreamError, StreamKey,
+    StreamSettings, StreamStore,
 };
 
 mod answer;
@@ -53,6 +56,8 @@ static CLOSE: Script = script!("close");
 static APPEND: Script = script!("append");
 static READ: Script = script!("read");
 static ACKNOWLEDGE: Script = script!("acknowledge");
+static KEEP: Script = script!("keep");
+static KEPT: Script = script!("kept");
 static BEFORE: Script = script!("before");
 
 /// Streams in Redis.
@@ -245,6 +250,33 @@ impl StreamStore for RedisStreams {
         }
         let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);
         async move { Ok(answer::delivered(&told.await?)) }.boxed()
+    }
+
+    fn keep(
+        &self,
+        inbox: StreamKey,
+        session: Arc<str>,
+        outcomes: Vec<LateOutcome>,
+    ) -> Answer<Option<InstanceId>> {
+        let mut arguments = vec![millis(self.settings.grace), text(OUTCOMES_MAX)];
+        let word =
+            |late: LateOutcome| text(format_args!("{} {}", if late.expired { 'e' } else { 'd' }, late.mid));
+        arguments.extend(outcomes.into_iter().map(word));
+        let keys = [format!("t:{session}"), format!("o:{session}")];
+        let instance = self.ask::<String>(&KEEP, &inbox, keys, arguments);
+        async move { Ok(InstanceId::parse(&instance.await?)) }.boxed()
+    }
+
+    fn kept(&self, inbox: StreamKey, session: Arc<str>) -> Answer<Vec<LateOutcome>> {
+        let kept = self.ask::<Vec<String>>(&KEPT, &inbox, [format!("o:{session}")], Vec::new());
+        async move {
+            let late = |word: &String| {
+                let (kind, mid) = word.split_once(' ')?;
+                Some(LateOutcome { mid: mid.into(), expired: kind == "e" })
+            };
+            Ok(kept.await?.iter().filter_map(late).collect())
+        }
+        .boxed()
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {

@@ -18,6 +18,8 @@ pub struct ReturnAddress {
     pub id: u64,
     /// Only failure is told.
     pub failure_only: bool,
+    /// The message's name for good, for who has another connection by then; empty if an earlier release wrote it.
+    pub mid: Box<str>,
 }
 
 impl ReturnAddress {
@@ -28,15 +30,16 @@ impl ReturnAddress {
         let session = words.next()?.into();
         let (generation, id) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let failure_only = words.next()? == "failure";
-        Some(ReturnAddress { instance, session, generation, id, failure_only })
+        let mid = words.next().unwrap_or_default().into();
+        Some(ReturnAddress { instance, session, generation, id, failure_only, mid })
     }
 }
 
 impl fmt::Display for ReturnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ReturnAddress { instance, session, generation, id, failure_only } = self;
+        let ReturnAddress { instance, session, generation, id, failure_only, mid } = self;
         let mode = if *failure_only { "failure" } else { "all" };
-        write!(f, "{instance} {session} {generation} {id} {mode}")
+        write!(f, "{instance} {session} {generation} {id} {mode} {mid}")
     }
 }
 
@@ -53,6 +56,7 @@ mod tests {
                 generation: 3,
                 id: (1 << 53) - 1,
                 failure_only,
+                mid: "m:1".into(),
             };
             assert_eq!(ReturnAddress::parse(&address.to_string()), Some(address));
         }

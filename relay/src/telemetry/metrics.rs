@@ -188,6 +188,8 @@ metrics! {
     jobs_given: Counter = "relay_group_jobs_given_total";
     /// Messages at qos 1 to a group that wait again, as the member's time or instance ended.
     jobs_put_back: Counter = "relay_group_jobs_put_back_total";
+    /// Outcomes of messages at qos 1 that were kept for a sender that was away.
+    outcomes_kept: Counter = "relay_outcomes_kept_total";
     /// Places whose presence sessions watch.
     presence_watches: Gauge = "relay_presence_watches";
     /// What watchers were told.

@@ -4,5 +4,6 @@ mod crash;
 mod crew;
 mod delivery;
 mod lease;
+mod outcomes;
 mod redis_lost;
 mod rolling;

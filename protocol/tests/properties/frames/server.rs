@@ -4,7 +4,9 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
-use relay_protocol::server::{Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, Welcome};
+use relay_protocol::server::{
+    Earlier, Failed, FlowState, GapReason, Limits, Message, Presence, Receipt, Welcome,
+};
 use relay_protocol::{ErrorCode, Reconnect, ServerFrame};
 
 use super::name::{address, agent, headers, id, lane, payload, point, position, session, text};
@@ -154,14 +156,17 @@ fn receipt() -> impl Strategy<Value = Receipt<'static>> {
     let ranges = || vec(any::<(u64, u64)>(), 0..3);
     let failed = (id(), code(), of(any::<u64>()), of(text()))
         .prop_map(|(id, reason, retry_after_ms, limit)| Failed { id, reason, retry_after_ms, limit });
-    (ranges(), ranges(), ranges(), ranges(), vec(failed, 0..3), vec((id(), text(), point()), 0..3)).prop_map(
-        |(queued, accepted, delivered, unknown, failed, positions)| Receipt {
+    let earlier = (text(), of(code())).prop_map(|(mid, failed)| Earlier { mid, failed });
+    let lists = (vec(failed, 0..3), vec((id(), text(), point()), 0..3), vec(earlier, 0..3));
+    (ranges(), ranges(), ranges(), ranges(), lists).prop_map(
+        |(queued, accepted, delivered, unknown, (failed, positions, earlier))| Receipt {
             queued,
             accepted,
             delivered,
             unknown,
             failed,
             positions,
+            earlier,
         },
     )
 }

@@ -59,9 +59,11 @@ fn every_item_reads_back() {
     append_jobs(&mut batch, "acme", "group/work", 7);
     let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX };
     append_wake(&mut batch, &wake);
-    let delivered = Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true };
+    let delivered =
+        Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true, mid: "m1" };
     append_delivered(&mut batch, &delivered);
     append_replaced(&mut batch, "acme", "bob~x", 3);
+    append_kept(&mut batch, "acme", "bob~x");
     let batch = Bytes::from(batch);
     let (from, items) = read(&batch).unwrap();
     let items: Vec<_> = items.collect();
@@ -81,6 +83,7 @@ fn every_item_reads_back() {
         Some(Item::Wake(wake)),
         Some(Item::Delivered(delivered)),
         Some(Item::Replaced { tenant: "acme", session: "bob~x", generation: 3 }),
+        Some(Item::Kept { tenant: "acme", session: "bob~x" }),
     ];
     assert_eq!(items, expected);
 }

@@ -157,3 +157,44 @@ async fn within_the_grace_what_cannot_wait_fails_with_a_delay() {
     send(&mut alice, "agent/bob", "m1", "").await;
     assert!(alice.next_frame("receipt").await["accepted"].is_array());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_comes_back_hears_what_became_of_what_it_sent() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.dial().await;
+    let ticket = alice.hello("acme/alice").await["ticket"].as_str().unwrap().to_owned();
+    let mut bob = rig.join("acme/bob").await;
+    for (mid, fields) in [("m1", ""), ("m2", r#","ttl_ms":60000"#), ("m3", "")] {
+        send(&mut alice, "agent/bob", mid, fields).await;
+        alice.next_frame("receipt").await;
+    }
+    let first = bob.next_frame("message").await;
+    drop(alice);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    acknowledge(&mut bob, &first).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (mut alice, welcome) = rig.resume("acme/alice", &ticket, "").await;
+    assert_eq!(welcome["resumed"], true);
+    let heard = alice.next_frame("receipt").await;
+    assert_eq!(heard["earlier"], json!([{"mid": "m1", "outcome": "delivered"}]), "{heard}");
+    // Also what becomes of the others by now, and what is sent now by its id.
+    let last = [bob.next_frame("message").await, bob.next_frame("message").await];
+    acknowledge(&mut bob, &last[1]).await;
+    let mut earlier = Vec::new();
+    while earlier.len() < 2 {
+        let heard = alice.next_frame("receipt").await;
+        earlier.extend(heard["earlier"].as_array().cloned().unwrap_or_default());
+    }
+    let delivered = |mid: &str| json!({"mid": mid, "outcome": "delivered"});
+    assert_eq!(earlier, [delivered("m2"), delivered("m3")]);
+    let id = send(&mut alice, "agent/bob", "m4", "").await;
+    let message = bob.next_frame("message").await;
+    acknowledge(&mut bob, &message).await;
+    loop {
+        let heard = alice.next_frame("receipt").await;
+        assert!(heard["earlier"].is_null(), "{heard}");
+        if heard["delivered"] == json!([[id, id]]) {
+            break;
+        }
+    }
+}

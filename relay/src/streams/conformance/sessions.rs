@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::auth::{Digest, digest};
 use crate::bus::InstanceId;
 use crate::streams::conformance::{append, message, read, seqs, to_hear};
-use crate::streams::{Ack, Append, Opened, Opening, Stored, StreamKey, StreamStore};
+use crate::streams::{
+    Ack, Append, LateOutcome, OUTCOMES_MAX, Opened, Opening, Stored, StreamKey, StreamStore,
+};
 
 fn inbox(agent: &str) -> StreamKey {
     StreamKey::agent(&"acme".into(), agent)
@@ -120,4 +122,28 @@ pub(super) async fn resumption(a: &dyn StreamStore, b: &dyn StreamStore) {
     assert!(!second.open("erin", "erin~1", "t", Some(("dave~1", "t4"))).await.resumed, "another agent's");
     a.close(stream, "dave~1".into(), 4).await.unwrap();
     assert!(!second.open("dave", "dave~7", "t", Some(("dave~1", "t4"))).await.resumed, "it has ended");
+}
+
+/// What became of a message is kept for its sender's session as long as that may come back, and handed out once.
+pub(super) async fn outcomes(a: &dyn StreamStore, b: &dyn StreamStore) {
+    let (stream, door) = (inbox("frank"), door(a));
+    let late = |mid: &str, expired| LateOutcome { mid: mid.into(), expired };
+    let session: Arc<str> = "frank~1".into();
+    assert_eq!(a.keep(stream.clone(), Arc::clone(&session), vec![late("m0", false)]).await, Ok(None));
+    let opened = door.open("frank", "frank~1", "t1", None).await;
+    assert_eq!(a.kept(stream.clone(), Arc::clone(&session)).await, Ok(vec![]), "nobody was known");
+    let both = vec![late("m1", false), late("m:2", true)];
+    assert_eq!(
+        b.keep(stream.clone(), Arc::clone(&session), both.clone()).await,
+        Ok(Some(door.instance.clone()))
+    );
+    door.open("frank", "frank~2", "t2", Some(("frank~1", "t1"))).await;
+    assert_eq!(b.kept(stream.clone(), Arc::clone(&session)).await, Ok(both));
+    assert_eq!(a.kept(stream.clone(), Arc::clone(&session)).await, Ok(vec![]), "once");
+    let many = (0..=OUTCOMES_MAX).map(|number| late(&number.to_string(), false)).collect();
+    a.keep(stream.clone(), Arc::clone(&session), many).await.unwrap();
+    let kept = a.kept(stream.clone(), Arc::clone(&session)).await.unwrap();
+    assert_eq!((kept.len(), &*kept[0].mid), (OUTCOMES_MAX, "1"), "the latest");
+    a.close(stream.clone(), Arc::clone(&session), opened.generation + 1).await.unwrap();
+    assert_eq!(a.keep(stream, session, vec![late("m3", false)]).await, Ok(None), "it does not come back");
 }

@@ -14,8 +14,8 @@ use crate::bus::InstanceId;
 use crate::streams::memory::Now;
 use crate::streams::memory::mids::Mids;
 use crate::streams::{
-    Ack, Append, COUNTER_MEMORY, Delivered, Marks, Opened, Opening, READ_MAX, READERS_MAX, ReturnAddress,
-    Stored, StoredMessage, StreamSettings,
+    Ack, Append, COUNTER_MEMORY, Delivered, LateOutcome, Marks, OUTCOMES_MAX, Opened, Opening, READ_MAX,
+    READERS_MAX, ReturnAddress, Stored, StoredMessage, StreamSettings,
 };
 
 /// How often what is remembered of senders is gone through.
@@ -63,6 +63,8 @@ struct Known {
     generation: u64,
     instance: InstanceId,
     till: Instant,
+    /// What became of what it sent, while it was away.
+    outcomes: Vec<LateOutcome>,
 }
 
 #[derive(Debug)]
@@ -153,20 +155,42 @@ impl Log {
         // What nobody has presented is presented to it: the session that would have may never come back.
         let begin = (readers < READERS_MAX).then_some(self.done.max(self.first - 1));
         let at = self.sessions.iter().position(|known| known.session == session);
-        let earlier = at.map(|at| self.sessions.swap_remove(at));
+        let mut earlier = at.map(|at| self.sessions.swap_remove(at));
+        let outcomes = earlier.as_mut().map(|known| std::mem::take(&mut known.outcomes)).unwrap_or_default();
         let position = earlier.as_ref().and_then(|known| known.seq).or(begin);
         let earlier = earlier.filter(|_| resumed);
         let generation = earlier.as_ref().map_or(generation, |known| known.generation + 1);
         let before = earlier.map(|known| known.instance);
         // One for most agents.
         self.sessions.reserve_exact(1);
-        self.sessions.push(Known { session, seq: position, ticket, former, generation, instance, till });
+        self.sessions.push(Known {
+            session,
+            seq: position,
+            ticket,
+            former,
+            generation,
+            instance,
+            till,
+            outcomes,
+        });
         self.trim_presented();
         Opened { resumed, generation, before, position, marks: self.marks() }
     }
 
     fn known(&self, session: &str) -> Option<&Known> {
         self.sessions.iter().find(|known| *known.session == *session)
+    }
+
+    pub(super) fn keep(&mut self, session: &str, outcomes: Vec<LateOutcome>) -> Option<InstanceId> {
+        let known = self.sessions.iter_mut().find(|known| *known.session == *session)?;
+        known.outcomes.extend(outcomes);
+        known.outcomes.drain(..known.outcomes.len().saturating_sub(OUTCOMES_MAX));
+        Some(known.instance.clone())
+    }
+
+    pub(super) fn kept(&mut self, session: &str) -> Vec<LateOutcome> {
+        let known = self.sessions.iter_mut().find(|known| *known.session == *session);
+        known.map(|known| std::mem::take(&mut known.outcomes)).unwrap_or_default()
     }
 
     fn trim_presented(&mut self) {

@@ -12,8 +12,9 @@ use futures_util::future::{self, FutureExt as _};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::bus::InstanceId;
 use crate::streams::{
-    Ack, Answer, Append, Appended, Delivered, Marks, Opened, Opening, Range, Stored, StreamKey,
+    Ack, Answer, Append, Appended, Delivered, LateOutcome, Marks, Opened, Opening, Range, Stored, StreamKey,
     StreamSettings, StreamStore,
 };
 
@@ -206,6 +207,19 @@ impl StreamStore for MemoryStreams {
             log.touch(now.at);
             log.acknowledge(&acks)
         }))
+    }
+
+    fn keep(
+        &self,
+        inbox: StreamKey,
+        session: Arc<str>,
+        outcomes: Vec<LateOutcome>,
+    ) -> Answer<Option<InstanceId>> {
+        answer(self.ask(&inbox, false, |log, _, _| log?.keep(&session, outcomes)))
+    }
+
+    fn kept(&self, inbox: StreamKey, session: Arc<str>) -> Answer<Vec<LateOutcome>> {
+        answer(self.ask(&inbox, false, |log, _, _| log.map_or(Vec::new(), |log| log.kept(&session))))
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {
