@@ -45,11 +45,13 @@ async fn the_primary_dies_and_a_replica_that_is_behind_takes_over() -> anyhow::R
     let _machine = turn::alone().await;
     let mut redis = Watched::start().await?;
     let fleet = Fleet::over(redis.url(), 3, &UNLIMITED).await?;
-    let (mut probes, conversation) = Probes::under_traffic(&fleet).await?;
+    let (_, conversation) = Probes::under_traffic(&fleet).await?;
     let mut steady = Steady::begin(&fleet, PAIRS).await?;
     let mut behind = Behind::gather(&fleet).await?;
     let mut lost = 0;
     for time in 1..=failovers()? {
+        // Others each time, as who does not read between two is gone by his heartbeat.
+        let mut probes = Probes::gather(&fleet).await?;
         redis.cut_replica_off().await?;
         behind.send().await?;
         redis.kill_primary_of_cut_off().await?;
@@ -79,10 +81,10 @@ async fn what_a_replica_had_to_have_is_not_lost() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
     let mut redis = Watched::start().await?;
     let fleet = Fleet::over(redis.url(), 3, &[UNLIMITED[0], UNLIMITED[1], UNLIMITED[2], WAIT]).await?;
-    let mut probes = Probes::gather(&fleet).await?;
-    probes.all_flow(PATIENCE).await?;
     let mut behind = Behind::gather(&fleet).await?;
     for time in 1..=failovers()? {
+        let mut probes = Probes::gather(&fleet).await?;
+        probes.all_flow(PATIENCE).await?;
         behind.send().await?;
         redis.cut_replica_off().await?;
         behind.send().await?;
