@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::capacity::PlanArgs;
-use crate::floor::{FloorSpec, Upgrade};
+use crate::floor::{FloorSpec, ServerSpec, Upgrade};
 use crate::limit::Limit;
 use crate::matrix::MatrixArgs;
 use crate::plan::Plan;
@@ -129,7 +129,8 @@ pub struct LaunchArgs {
 #[command(next_help_heading = "Comparison")]
 pub struct CompareArgs {
     /// Run a bare server in turn with the relay: `axum` or `raw`, then a read buffer in bytes and `naive` if wanted
-    /// (`raw,4096`); again for each
+    /// (`raw,4096`); `redis` and how many messages a script stores (`redis,16`) for what is compared with Redis; again for
+    /// each
     #[arg(long, value_name = "SPEC", num_args = 0..=1, require_equals = true, default_missing_value = "axum")]
     pub floor: Vec<FloorSpec>,
     /// Run the same with these arguments added (`--against=--batch=1`) in turn, as a baseline: the ratios of medians are
@@ -167,8 +168,8 @@ pub struct FloorArgs {
 
 impl FloorArgs {
     /// Which floor that is.
-    pub fn spec(&self) -> FloorSpec {
-        FloorSpec { upgrade: self.upgrade, read_buffer: self.read_buffer, naive: self.naive }
+    pub fn spec(&self) -> ServerSpec {
+        ServerSpec { upgrade: self.upgrade, read_buffer: self.read_buffer, naive: self.naive }
     }
 }
 

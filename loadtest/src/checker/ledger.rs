@@ -12,7 +12,7 @@ const STRETCHES_MAX: usize = 65_536;
 /// What the relay said became of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// `queued`, `accepted` or `delivered`.
+    /// `queued` or `accepted`.
     Good,
     /// `failed`, or refused by an `error`.
     Failed,
@@ -38,6 +38,8 @@ pub struct SentFlow {
     pub sent: u64,
     /// Told to have arrived.
     pub good: Ranges,
+    /// Told to have been acknowledged by a recipient, which may follow `accepted`.
+    pub delivered: Ranges,
     /// Told to have failed.
     pub failed: Ranges,
     /// Told to be unknown.
@@ -86,6 +88,14 @@ impl Ledger {
         outcome: Outcome,
         mut each: impl FnMut(Destination, u64),
     ) {
+        self.each((first, last), |flow, destination, number| {
+            flow.settle(number, outcome);
+            each(destination, number);
+        });
+    }
+
+    /// Finds the sends of these ids.
+    fn each(&mut self, (first, last): (u64, u64), mut found: impl FnMut(&mut SentFlow, Destination, u64)) {
         let mut unmatched = last.saturating_sub(first.max(self.dropped_to + 1)).saturating_add(1);
         let from = self.stretches.partition_point(|stretch| stretch.id + stretch.length <= first);
         for stretch in self.stretches.range(from..).take_while(|stretch| stretch.id <= last) {
@@ -94,14 +104,19 @@ impl Ledger {
             unmatched = unmatched.saturating_sub(end - begin + 1);
             let flow = self.flows.entry(stretch.destination).or_default();
             for id in begin..=end {
-                let number = stretch.number + (id - stretch.id);
-                flow.settle(number, outcome);
-                each(stretch.destination, number);
+                found(flow, stretch.destination, stretch.number + (id - stretch.id));
             }
         }
         if last > self.dropped_to {
             self.strays += unmatched;
         }
+    }
+
+    /// Notes that the sends `first..=last` were acknowledged; returns of how many that is the first that was told.
+    pub fn delivered(&mut self, (first, last): (u64, u64)) -> u64 {
+        let mut fresh = 0;
+        self.each((first, last), |flow, _, number| fresh += u64::from(flow.deliver(number)));
+        fresh
     }
 
     /// Notes why a send failed.
@@ -144,6 +159,16 @@ impl SentFlow {
         };
     }
 
+    /// Says whether nothing was told of it before.
+    fn deliver(&mut self, number: u64) -> bool {
+        let failed = self.failed.contains(number) || self.unknown.contains(number);
+        if failed || !self.delivered.insert(number) {
+            self.contradictory += 1;
+            return false;
+        }
+        self.good.insert(number)
+    }
+
     /// Sends of which nothing was told.
     pub fn unanswered(&self) -> u64 {
         self.sent.saturating_sub(self.good.count() + self.failed.count() + self.unknown.count())
@@ -177,6 +202,21 @@ mod tests {
         ledger.outcome((2, 2), Outcome::Good, |_, _| {});
         ledger.outcome((2, 3), Outcome::Failed, |_, _| {});
         assert_eq!((ledger.flows[&B].contradictory, ledger.strays()), (1, 1));
+    }
+
+    #[test]
+    fn delivered_may_follow_accepted_once() {
+        let mut ledger = Ledger::default();
+        for id in 2..=4 {
+            ledger.sent(id, B);
+        }
+        ledger.outcome((2, 2), Outcome::Good, |_, _| {});
+        assert_eq!(ledger.delivered((2, 3)), 1);
+        assert_eq!((ledger.flows[&B].contradictory, ledger.flows[&B].unanswered()), (0, 1));
+        assert_eq!(ledger.delivered((3, 3)), 0);
+        ledger.outcome((4, 4), Outcome::Failed, |_, _| {});
+        assert_eq!(ledger.delivered((4, 4)), 0);
+        assert_eq!((ledger.flows[&B].contradictory, ledger.strays()), (2, 0));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::floor::client::{self, FloorFigures, FloorMemory};
 use crate::floor::process::FloorProcess;
 use crate::floor::spec::FloorSpec;
+use crate::floor::store;
 use crate::report::progress::Progress;
 use crate::scenario::{FloorKind, Scenario};
 use crate::trial::Trial;
@@ -74,10 +75,19 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
         for beside in &mut besides {
             let trial = Trial::new(bench)?;
             // A new process each time: memory that an earlier turn touched would hide what this one takes.
-            let floor = FloorProcess::start(beside.spec).await?;
-            match kind.context("no floor")? {
-                FloorKind::Echo => beside.echoes.push(client::echo(&trial, &floor).await?),
-                FloorKind::Memory => beside.memory.push(client::idle(&trial, &floor).await?),
+            match (kind.context("no floor")?, beside.spec) {
+                (FloorKind::Echo, FloorSpec::Server(server)) => {
+                    let floor = FloorProcess::start(server).await?;
+                    beside.echoes.push(client::echo(&trial, &floor).await?);
+                }
+                (FloorKind::Memory, FloorSpec::Server(server)) => {
+                    let floor = FloorProcess::start(server).await?;
+                    beside.memory.push(client::idle(&trial, &floor).await?);
+                }
+                (FloorKind::Store, FloorSpec::Redis { batch }) => {
+                    beside.echoes.push(store::append(&trial, batch).await?);
+                }
+                (_, spec) => bail!("{} cannot be compared with {spec}", scenario.name),
             }
         }
     }

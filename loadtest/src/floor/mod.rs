@@ -1,4 +1,5 @@
-//! The floor: what a bare WebSocket server costs on this machine, which no relay can cost less than.
+//! The floor: what a bare WebSocket server costs on this machine, which no relay can cost less than; or what Redis alone stores,
+//! which no relay can exceed.
 //!
 //! It runs as a process of its own (`relay-loadtest floor`), in turn with the relay, under the same number of sockets,
 //! the same payload and the same depth, so that the two figures come from the same minutes of the same machine.
@@ -8,7 +9,8 @@ pub mod client;
 pub mod process;
 pub mod serve;
 pub mod spec;
+pub mod store;
 
 mod raw;
 
-pub use spec::{FloorSpec, Upgrade};
+pub use spec::{FloorSpec, ServerSpec, Upgrade};

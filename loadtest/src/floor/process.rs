@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::floor::spec::{FloorSpec, Upgrade};
+use crate::floor::spec::{ServerSpec, Upgrade};
 use crate::process::Process;
 use crate::target::Target;
 
@@ -25,7 +25,7 @@ pub struct FloorProcess {
 
 impl FloorProcess {
     /// Starts this program again, as the floor.
-    pub async fn start(spec: FloorSpec) -> anyhow::Result<FloorProcess> {
+    pub async fn start(spec: ServerSpec) -> anyhow::Result<FloorProcess> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["floor", "--port", "0", "--upgrade"]);
         command.arg(match spec.upgrade {

@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::floor::serve::echo;
-use crate::floor::spec::FloorSpec;
+use crate::floor::spec::ServerSpec;
 
 /// Accepts until the process ends.
-pub(crate) async fn serve(listener: TcpListener, spec: FloorSpec) -> anyhow::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, spec: ServerSpec) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -37,7 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, spec: FloorSpec) -> anyhow::Res
     }
 }
 
-fn upgrade(mut request: Request<Incoming>, spec: FloorSpec) -> Response<Body> {
+fn upgrade(mut request: Request<Incoming>, spec: ServerSpec) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(accept) = accept.and_then(|accept| accept.parse().ok()) else {

@@ -10,13 +10,13 @@ use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::floor::raw;
-use crate::floor::spec::{FloorSpec, Upgrade};
+use crate::floor::spec::{ServerSpec, Upgrade};
 
 /// As long a queue as the kernel allows: with the default one half of a storm waits a second.
 const BACKLOG: u32 = 4096;
 
 /// Serves on a loopback port until the process ends; `listening` hears which.
-pub async fn serve(port: u16, spec: FloorSpec, listening: impl FnOnce(u16)) -> anyhow::Result<()> {
+pub async fn serve(port: u16, spec: ServerSpec, listening: impl FnOnce(u16)) -> anyhow::Result<()> {
     let listener = listen(port)?;
     listening(listener.local_addr()?.port());
     match spec.upgrade {
@@ -39,7 +39,7 @@ fn listen(port: u16) -> anyhow::Result<TcpListener> {
     Ok(socket.listen(BACKLOG)?)
 }
 
-async fn upgrade(State(spec): State<FloorSpec>, upgrade: WebSocketUpgrade) -> Response {
+async fn upgrade(State(spec): State<ServerSpec>, upgrade: WebSocketUpgrade) -> Response {
     let upgrade = match spec.read_buffer {
         Some(bytes) => upgrade.read_buffer_size(bytes),
         None => upgrade,

@@ -33,12 +33,14 @@ impl Milliseconds {
 /// What a bare server showed, as medians, and how the relay compares.
 #[derive(Debug, Clone, Serialize)]
 pub struct FloorReport {
-    /// Echoes for each second of its CPU time.
+    /// Echoes, or messages stored, for each second of its CPU time.
     pub messages_per_cpu_second: Option<f64>,
     /// Of each turn.
     pub turns: Vec<f64>,
-    /// Echoes a second.
+    /// The same a second.
     pub throughput_per_s: Option<f64>,
+    /// The relay's messages a second by these.
+    pub throughput_ratio: Option<f64>,
     /// The relay's messages for each CPU second by these.
     pub cpu_ratio: Option<f64>,
     /// Resident memory for each connection.
@@ -51,28 +53,39 @@ pub struct FloorReport {
     pub rss_ratio_after_message: Option<f64>,
 }
 
+/// What the relay showed, to be compared.
+#[derive(Debug, Clone, Copy)]
+pub struct RelayFigures {
+    /// Messages a second.
+    pub throughput_per_s: f64,
+    /// Messages for each second of its CPU time.
+    pub messages_per_cpu_second: Option<f64>,
+    /// Resident memory for each connection.
+    pub rss_bytes_per_connection: Option<f64>,
+    /// The same at the end.
+    pub rss_bytes_per_connection_at_end: Option<f64>,
+}
+
 impl FloorReport {
     /// Of what a floor showed beside a relay of these figures.
-    pub fn new(
-        beside: &Beside,
-        relay_per_cpu_second: Option<f64>,
-        relay_rss: Option<f64>,
-        relay_rss_after: Option<f64>,
-    ) -> FloorReport {
-        let ratio =
-            |relay: Option<f64>, floor: Option<f64>| relay.zip(floor).map(|(relay, floor)| relay / floor);
+    pub fn new(beside: &Beside, relay: RelayFigures) -> FloorReport {
+        let ratio = |relayed: Option<f64>, floor: Option<f64>| {
+            relayed.zip(floor).map(|(relayed, floor)| relayed / floor)
+        };
+        let throughput_per_s = median(beside.echoes.iter().map(|turn| turn.throughput));
         let messages_per_cpu_second = median(beside.echoes.iter().map(|turn| turn.per_cpu_second));
         let rss = median(beside.memory.iter().map(|turn| turn.rss_bytes_per_connection));
         let rss_after = median(beside.memory.iter().filter_map(|turn| turn.rss_bytes_after_message));
         FloorReport {
             messages_per_cpu_second,
             turns: beside.echoes.iter().map(|turn| turn.per_cpu_second).collect(),
-            throughput_per_s: median(beside.echoes.iter().map(|turn| turn.throughput)),
-            cpu_ratio: ratio(relay_per_cpu_second, messages_per_cpu_second),
+            throughput_per_s,
+            throughput_ratio: ratio(Some(relay.throughput_per_s), throughput_per_s),
+            cpu_ratio: ratio(relay.messages_per_cpu_second, messages_per_cpu_second),
             rss_bytes_per_connection: rss,
             rss_bytes_after_message: rss_after,
-            rss_ratio: ratio(relay_rss, rss),
-            rss_ratio_after_message: ratio(relay_rss_after, rss_after),
+            rss_ratio: ratio(relay.rss_bytes_per_connection, rss),
+            rss_ratio_after_message: ratio(relay.rss_bytes_per_connection_at_end, rss_after),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::checker::Tally;
 use crate::floor::beside::Beside;
 use crate::plan::{EncodingChoice, Receipt};
 use crate::report::against::AgainstReport;
-use crate::report::figures::{FloorReport, Milliseconds, median};
+use crate::report::figures::{FloorReport, Milliseconds, RelayFigures, median};
 use crate::report::headroom::Headroom;
 use crate::scenario::Scenario;
 use crate::search::Found;
@@ -118,14 +118,18 @@ impl Report {
         let sum = |figure: fn(&Performance) -> Option<f64>| {
             turns.iter().map(figure).sum::<Option<f64>>().filter(|_| !turns.is_empty())
         };
+        let throughput_per_s = median_of(|turn| Some(turn.throughput())).unwrap_or(0.0);
         let messages_per_cpu_second = median_of(Performance::per_cpu_second);
         // Memory that one turn took is there for the next: only the first shows what connections cost.
         let rss_bytes_per_connection = turns.first().and_then(|turn| turn.rss_bytes_per_connection);
         let at_end = turns.first().and_then(|turn| turn.rss_bytes_per_connection_at_end);
-        let floor = |beside: &Beside| {
-            let report = FloorReport::new(beside, messages_per_cpu_second, rss_bytes_per_connection, at_end);
-            (beside.spec.to_string(), report)
+        let relay = RelayFigures {
+            throughput_per_s,
+            messages_per_cpu_second,
+            rss_bytes_per_connection,
+            rss_bytes_per_connection_at_end: at_end,
         };
+        let floor = |beside: &Beside| (beside.spec.to_string(), FloorReport::new(beside, relay));
         Ok(Report {
             scenario: scenario.name,
             agents: plan.agents,
@@ -138,7 +142,7 @@ impl Report {
             turns: turns.len(),
             tally,
             broken,
-            throughput_per_s: median_of(|turn| Some(turn.throughput())).unwrap_or(0.0),
+            throughput_per_s,
             latency_ms: Milliseconds::of(&latency),
             send_lag_ms: Milliseconds::of(&lag),
             // The sum of nothing is a negative zero.

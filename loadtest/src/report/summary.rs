@@ -118,7 +118,11 @@ impl FloorReport {
         let ratio = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!(" (relay {ratio:.2}×)"));
         let echoes = self.messages_per_cpu_second.map(|messages| {
             let throughput = self.throughput_per_s.unwrap_or(0.0);
-            format!("{messages:.0} echoes a CPU second{}, {throughput:.0}/s", ratio(self.cpu_ratio))
+            format!(
+                "{messages:.0} messages a CPU second{}, {throughput:.0}/s{}",
+                ratio(self.cpu_ratio),
+                ratio(self.throughput_ratio)
+            )
         });
         let memory = self
             .rss_bytes_per_connection

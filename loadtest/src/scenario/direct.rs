@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use relay_protocol::ServerFrame;
+use relay_protocol::client::Qos;
 use tokio::sync::Notify;
 
 use crate::agent::{Ended, Outbox};
@@ -41,7 +42,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
 }
 
 /// Gathers talkers and lets them talk.
-pub(crate) async fn talk(trial: &Trial<'_>, members: Vec<Member<Partner>>) -> anyhow::Result<Performance> {
+pub(crate) async fn talk<R: Role>(trial: &Trial<'_>, members: Vec<Member<R>>) -> anyhow::Result<Performance> {
     let plan = trial.plan();
     let wakes: Vec<Arc<Notify>> = members.iter().map(|member| Arc::clone(&member.wake)).collect();
     let crew = Crew::gather(trial, members).await?;
@@ -78,6 +79,7 @@ pub(crate) fn talkers(
                 correspondent: trial.correspondent(number, Vec::new(), &everybody, true),
                 peers: peers(number),
                 turn: 0,
+                qos: Qos::AtMostOnce,
                 owed: Owed::new(owes(number)),
                 schedule: plan.rate.map(|rate| Schedule::new(number, count, rate)),
             },
@@ -94,16 +96,29 @@ pub(crate) struct Partner {
     /// Whom it sends to, one after another.
     peers: Vec<u32>,
     turn: usize,
+    qos: Qos,
     owed: Owed,
     schedule: Option<Schedule>,
 }
 
 impl Partner {
+    /// The same, whose messages are stored.
+    pub(crate) fn reliable(self) -> Partner {
+        Partner { qos: Qos::AtLeastOnce, ..self }
+    }
+
     fn post(&mut self, at_ns: u64, outbox: &mut Outbox) {
         let peer = self.peers[self.turn % self.peers.len()];
         self.turn += 1;
         let to = (Destination::Agent(peer), self.correspondent.address(peer));
-        self.correspondent.post(to, at_ns, outbox, |_, _| {});
+        let (qos, run) = (self.qos, self.correspondent.run());
+        self.correspondent.post(to, at_ns, outbox, |send, number| {
+            if qos == Qos::AtLeastOnce {
+                send.qos = qos;
+                send.mid = Some(format!("{run:x}:{peer}:{number}").into());
+                send.counter = Some(number);
+            }
+        });
     }
 }
 

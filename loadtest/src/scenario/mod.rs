@@ -11,6 +11,7 @@ pub mod noisy_tenant;
 pub mod overload;
 pub mod priorities;
 pub mod reconnect_storm;
+pub mod reliable;
 pub mod request_reply;
 pub mod scatter;
 pub mod slow_reader;
@@ -29,6 +30,7 @@ pub const ALL: &[Scenario] = &[
     idle::SCENARIO,
     direct::SCENARIO,
     fan_out::SCENARIO,
+    reliable::SCENARIO,
     request_reply::SCENARIO,
     slow_reader::SCENARIO,
     noisy_tenant::SCENARIO,
@@ -75,6 +77,8 @@ pub enum FloorKind {
     Echo,
     /// Memory for each connection.
     Memory,
+    /// Messages a second that Redis alone stores.
+    Store,
 }
 
 impl Scenario {

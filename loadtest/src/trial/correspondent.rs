@@ -108,6 +108,11 @@ impl Correspondent {
         self.window = Some(window);
     }
 
+    /// The run's number.
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+
     /// The address of an agent.
     pub fn address(&self, number: u32) -> Address<'static> {
         self.everybody[number as usize].clone()
@@ -179,8 +184,11 @@ impl Correspondent {
 
     fn hear_receipt(&mut self, receipt: &Receipt<'_>) -> Heard {
         let mut unsent = Unsent::default();
-        for range in receipt.queued.iter().chain(&receipt.accepted).chain(&receipt.delivered) {
+        for range in receipt.queued.iter().chain(&receipt.accepted) {
             self.settle(*range, Outcome::Good, &mut unsent);
+        }
+        for range in &receipt.delivered {
+            add(&self.live.shard(self.number).answered, self.ledger.delivered(*range));
         }
         for range in &receipt.unknown {
             self.settle(*range, Outcome::Unknown, &mut unsent);
