@@ -35,7 +35,7 @@ use crate::presence::Presence;
 use crate::quota::SharedQuotaStore;
 use crate::quota::memory::MemoryQuota;
 use crate::quota::redis::RedisQuota;
-use crate::redis::{Redis, RedisSettings};
+use crate::redis::{Redis, RedisSettings, ReplicaSettings};
 use crate::resilience::{BreakerSettings, Overload};
 use crate::revocation::Revocations;
 use crate::revocation::memory::MemoryRevocationHub;
@@ -281,6 +281,10 @@ async fn join(
     let settings = RedisSettings {
         breaker,
         slow: Duration::from_millis(resilience.dependency_slow_ms),
+        replicas: (config.bus.redis_wait_replicas > 0).then(|| ReplicaSettings {
+            count: config.bus.redis_wait_replicas,
+            timeout: Duration::from_millis(config.bus.redis_wait_timeout_ms),
+        }),
         authorities: authorities.context("RELAY_REDIS_CA_FILE")?,
     };
     let redis = Redis::open(url.expose_text(), settings, tracker, stop).await.context("RELAY_REDIS_URL")?;

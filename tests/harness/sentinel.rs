@@ -71,6 +71,19 @@ impl Watched {
         self.servers[self.primary].kill().await
     }
 
+    /// Cuts the replica off: what the primary stores from here on it never gets.
+    pub async fn cut_replica_off(&self) -> anyhow::Result<()> {
+        self.servers[1 - self.primary].freeze()?;
+        // Else the kernel would keep for it what is written meanwhile.
+        self.servers[self.primary].say("CLIENT KILL TYPE replica").await.map(drop)
+    }
+
+    /// Kills the primary while its replica is cut off, and lets that go on.
+    pub async fn kill_primary_of_cut_off(&mut self) -> anyhow::Result<()> {
+        self.kill_primary().await?;
+        self.servers[1 - self.primary].thaw()
+    }
+
     /// Starts, empty, what was the primary, and waits until it is a replica of the other that has everything.
     pub async fn rejoin(&mut self) -> anyhow::Result<()> {
         self.servers[self.primary].begin().await?;

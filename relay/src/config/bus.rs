@@ -29,6 +29,13 @@ pub struct BusConfig {
     /// PEM file with certificates that those of Redis and its Sentinels may lead to, besides the public ones.
     #[arg(long, env = "RELAY_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
+    /// Replicas of Redis that must have a message of `qos` 1 before it is `accepted`, by `WAIT`; one that too few have in
+    /// time is `unknown`, as it is stored and may be lost by a fail-over. 0 asks for none.
+    #[arg(long, env = "RELAY_REDIS_WAIT_REPLICAS", default_value_t = 0, value_name = "N")]
+    pub redis_wait_replicas: u32,
+    /// How long they are waited for, in milliseconds.
+    #[arg(long, env = "RELAY_REDIS_WAIT_TIMEOUT_MS", default_value_t = 300, value_name = "MS")]
+    pub redis_wait_timeout_ms: u64,
     /// How long the outcome of a send to another instance is waited for before it is `unknown`, in milliseconds.
     #[arg(long, env = "RELAY_OUTCOME_TIMEOUT_MS", default_value_t = 5_000, value_name = "MS")]
     pub outcome_timeout_ms: u64,
@@ -45,6 +52,13 @@ impl BusConfig {
         {
             let problem = "must begin with redis://, redis-sentinel:// or redis-cluster://, or one of these with rediss";
             problems.push(ConfigError::new("RELAY_REDIS_URL", problem));
+        }
+        if self.redis_wait_replicas > 16 {
+            problems.push(ConfigError::new("RELAY_REDIS_WAIT_REPLICAS", "must be 0 to 16"));
+        }
+        // An append may stand behind one wait and then have its own, within the second that a question may take.
+        if !(10..=400).contains(&self.redis_wait_timeout_ms) {
+            problems.push(ConfigError::new("RELAY_REDIS_WAIT_TIMEOUT_MS", "must be 10 to 400"));
         }
         if !(500..=60_000).contains(&self.outcome_timeout_ms) {
             problems.push(ConfigError::new("RELAY_OUTCOME_TIMEOUT_MS", "must be 500 to 60000"));

@@ -57,6 +57,11 @@ impl Commands {
         Commands { publisher, client, link, under_way: Arc::default() }
     }
 
+    /// The same, asked by another client.
+    pub(super) fn over(&self, client: WithOptions<Client>) -> Commands {
+        Commands { client, ..self.clone() }
+    }
+
     /// Leave to ask one question of so many bytes, or as many as are asked after one another.
     pub(crate) fn begin(&self, bytes: usize) -> Result<Question, Refused> {
         self.begin_behind(self.link.storing(), bytes)

@@ -26,6 +26,11 @@ impl Connections {
         Connections { server, tracker, token }
     }
 
+    /// The servers.
+    pub(super) fn server(&self) -> &Config {
+        &self.server
+    }
+
     /// A client that receives, not connected before [`Connections::keep`]; of a Cluster, to this node alone.
     pub(crate) fn subscriber(&self, node: Option<&Server>) -> WithOptions<Client> {
         let mut server = self.server.clone();

@@ -8,6 +8,7 @@ mod connections;
 mod eviction;
 mod link;
 mod options;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod swallowing_proxy;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub(crate) use commands::{Commands, Question, Script, was_refused};
 pub(crate) use connections::Connections;
 pub(crate) use link::Link;
 pub(crate) use options::COMMAND_TIMEOUT;
+pub use replicas::ReplicaSettings;
+pub(crate) use replicas::Replicas;
 pub(crate) use topology::{Slots, Topology};
 
 use eviction::Eviction;
@@ -48,6 +51,8 @@ pub struct RedisSettings {
     pub breaker: BreakerSettings,
     /// An answer that takes longer is slow.
     pub slow: Duration,
+    /// Replicas that are to have what is promised to be kept, if any.
+    pub replicas: Option<ReplicaSettings>,
     /// Certificates, in PEM, that those of Redis may lead to besides the public ones.
     pub authorities: Option<Vec<u8>>,
 }
@@ -57,6 +62,7 @@ impl Default for RedisSettings {
         RedisSettings {
             breaker: BreakerSettings::default(),
             slow: Duration::from_millis(250),
+            replicas: None,
             authorities: None,
         }
     }
@@ -68,6 +74,7 @@ pub struct Redis {
     connections: Connections,
     commands: Commands,
     eviction: Eviction,
+    replicas: Option<Arc<Replicas>>,
 }
 
 impl Redis {
@@ -90,7 +97,14 @@ impl Redis {
         let eviction = Eviction::default();
         tracker.spawn(eviction.clone().watch(&link, topology, token.clone()));
         let connections = Connections::new(server, tracker, token.clone());
-        let redis = Redis { connections, commands, eviction };
+        let replicas = settings.replicas.map(|replicas| {
+            let client = options::client(connections.server(), Purpose::Commands);
+            let replicas = Replicas::new(client.clone(), &commands, replicas);
+            connections.tracker().spawn(Arc::clone(&replicas).run(token.clone()));
+            connections.keep(client, token.clone());
+            replicas
+        });
+        let redis = Redis { connections, commands, eviction, replicas };
         redis.connections.keep(client, token);
         if tokio::time::timeout(FIRST_ANSWER, link.up()).await.is_err() {
             tracing::warn!("Redis does not answer; trying on");
@@ -123,6 +137,11 @@ impl Redis {
     /// The client for what is asked and answered.
     pub(crate) fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// For what is promised to be kept, if replicas are to have it.
+    pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
+        self.replicas.as_ref()
     }
 
     /// What further connections are made with.

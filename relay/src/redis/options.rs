@@ -85,8 +85,8 @@ fn cluster_url(url: &str) -> Option<String> {
     if nodes.iter().any(|node| node.split_once(':').is_none_or(|(host, _)| host.is_empty())) {
         return None;
     }
-    let further: String = nodes[1..].iter().map(|node| format!("&node={node}")).collect();
-    Some(format!("{scheme}://{credentials}{at}{}?{}", nodes[0], further.trim_start_matches('&')))
+    let further: Vec<String> = nodes[1..].iter().map(|node| format!("node={node}")).collect();
+    Some(format!("{scheme}://{credentials}{at}{}?{}", nodes[0], further.join("&")))
 }
 
 /// A client of that server that is not connected yet.

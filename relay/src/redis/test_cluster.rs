@@ -10,7 +10,7 @@ use crate::redis::{Redis, RedisSettings};
 
 /// How many primaries.
 const PRIMARIES: u16 = 3;
-const SLOTS: u16 = 16_384;
+const SLOTS: u32 = 16_384;
 /// After how long a node that does not answer is taken for dead, in milliseconds.
 const NODE_TIMEOUT: &str = "2000";
 
@@ -42,7 +42,7 @@ impl TestCluster {
         let first = (nodes[0].0.port(), nodes[0].1);
         let cluster = TestCluster(nodes.into_iter().map(|(node, _)| node).collect());
         for (number, node) in (0..PRIMARIES).zip(&cluster.0) {
-            let share = |number: u16| (u32::from(SLOTS) * u32::from(number) / u32::from(PRIMARIES)) as u16;
+            let share = |number: u16| SLOTS * u32::from(number) / u32::from(PRIMARIES);
             let slots = format!("{} {}", share(number), share(number + 1) - 1);
             node.say(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1)).await;
             node.say(&format!("CLUSTER ADDSLOTSRANGE {slots}")).await;
@@ -90,7 +90,7 @@ impl TestCluster {
     pub(crate) async fn holder(&self, name: &str) -> usize {
         let slot = self.0[0].say(&format!("CLUSTER KEYSLOT {name}")).await;
         let slot: u32 = slot.trim().trim_start_matches(':').parse().unwrap();
-        ((slot * u32::from(PRIMARIES) + u32::from(PRIMARIES) - 1) / u32::from(SLOTS)) as usize
+        ((slot * u32::from(PRIMARIES) + u32::from(PRIMARIES) - 1) / SLOTS) as usize
     }
 
     /// By two of its nodes.

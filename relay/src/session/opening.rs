@@ -196,7 +196,10 @@ fn begin(opened: &Opened, inbox: &StreamKey, claim: Option<&Claim>) -> (Option<u
     let claimed =
         claim.and_then(|claim| claim.streams.iter().find(|(stream, ..)| **stream == *inbox.address));
     let Some((_, epoch, seq)) = claimed else {
-        return (Some(position), (!opened.resumed).then_some("unknown_ticket"));
+        // One that was known and has heard nothing since another epoch began lacks what that of before has lost.
+        let is_behind = marks.former.as_ref().is_some_and(|(_, last)| position <= *last);
+        let reason = if opened.resumed { is_behind.then_some("epoch") } else { Some("unknown_ticket") };
+        return (Some(position), reason);
     };
     let Some(seq) = marks.translate(epoch, *seq) else { return (Some(position), Some("epoch")) };
     // Of a session that is known, what it has acknowledged counts too.

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::auth::Digest;
 use crate::bus::InstanceId;
-use crate::redis::{Commands, Redis, Script, was_refused};
+use crate::redis::{Commands, Redis, Replicas, Script, was_refused};
 use crate::streams::{
     Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, LateOutcome, MID_MEMORY, MIDS_MAX, Marks,
     OUTCOMES_MAX, Opened, Opening, READ_MAX, READERS_MAX, Range, Stored, StreamError, StreamKey,
@@ -64,6 +64,7 @@ static BEFORE: Script = script!("before");
 #[derive(Debug)]
 pub struct RedisStreams {
     commands: Commands,
+    replicas: Option<Arc<Replicas>>,
     settings: StreamSettings,
     entered: Arc<Entered>,
 }
@@ -71,7 +72,8 @@ pub struct RedisStreams {
 impl RedisStreams {
     /// The streams on `redis`.
     pub fn join(redis: &Redis, settings: StreamSettings) -> Arc<RedisStreams> {
-        Arc::new(RedisStreams { commands: redis.commands().clone(), settings, entered: Arc::default() })
+        let (commands, replicas) = (redis.commands().clone(), redis.replicas().cloned());
+        Arc::new(RedisStreams { commands, replicas, settings, entered: Arc::default() })
     }
 
     /// Runs a script on a stream and further keys of it. All of it is made before the call ends.
@@ -82,10 +84,27 @@ impl RedisStreams {
         further: impl IntoIterator<Item = String>,
         arguments: Vec<Value>,
     ) -> Answer<R> {
-        let named = |part: &str| Key::from(format!("r1:s:{{{}:{}}}:{part}", stream.tenant, stream.address));
-        let own = ["m", "l", "r"].map(named);
-        let keys: Vec<Key> = own.into_iter().chain(further.into_iter().map(|part| named(&part))).collect();
-        run(self.commands.clone(), script, keys, arguments).boxed()
+        run(self.commands.clone(), script, keys(stream, further), arguments).boxed()
+    }
+
+    /// Runs what stores messages: answered when as many replicas have it as an operator asked for. What they may not have
+    /// is stored all the same, so whether it stays is not known.
+    fn store(
+        &self,
+        stream: &StreamKey,
+        further: impl IntoIterator<Item = String>,
+        arguments: Vec<Value>,
+    ) -> Answer<Vec<String>> {
+        let Some(replicas) = self.replicas.clone() else {
+            return self.ask(&APPEND, stream, further, arguments);
+        };
+        let (keys, state) = (keys(stream, further), named(stream, "m"));
+        async move {
+            let begun = replicas.ground(&state);
+            let answer = run(replicas.commands().clone(), &APPEND, keys, arguments).await?;
+            if replicas.have(&state, begun).await { Ok(answer) } else { Err(StreamError::Unanswered) }
+        }
+        .boxed()
     }
 
     /// Whether a topic may have a stream; entered as one that has.
@@ -107,6 +126,16 @@ impl RedisStreams {
             Ok(has_room)
         }
     }
+}
+
+fn named(stream: &StreamKey, part: &str) -> String {
+    format!("r1:s:{{{}:{}}}:{part}", stream.tenant, stream.address)
+}
+
+/// The keys that every script is given, and further ones.
+fn keys(stream: &StreamKey, further: impl IntoIterator<Item = String>) -> Vec<Key> {
+    let own = ["m", "l", "r"].map(str::to_owned);
+    own.into_iter().chain(further).map(|part| named(stream, &part).into()).collect()
 }
 
 async fn run<R: FromValue>(
@@ -209,7 +238,7 @@ impl StreamStore for RedisStreams {
             ]);
         }
         let entered = self.enter(&stream);
-        let appended = self.ask::<Vec<String>>(&APPEND, &stream, further, arguments);
+        let appended = self.store(&stream, further, arguments);
         async move {
             // One that was not asked has changed nothing.
             if !entered.await.map_err(|_| StreamError::Away)? {

@@ -27,14 +27,16 @@ fn meaning(error: &Error) -> PublishError {
     match error.kind() {
         // fred says it of all that was under way to a node.
         ErrorKind::Cluster if error.details().starts_with("CLUSTERDOWN") => PublishError::Unknown,
-        // The node that was asked does not hold the slot any longer.
-        ErrorKind::Routing => PublishError::NotSent,
-        // fred refused it before it reached a connection.
-        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Config => PublishError::NotSent,
+        // fred refused it before it reached a connection, or no node that it asked holds the slot.
+        ErrorKind::Canceled
+        | ErrorKind::Backpressure
+        | ErrorKind::Config
+        | ErrorKind::Routing
         // Redis answered that it did not do it.
-        ErrorKind::Auth | ErrorKind::Cluster | ErrorKind::InvalidArgument | ErrorKind::InvalidCommand => {
-            PublishError::NotSent
-        }
+        | ErrorKind::Auth
+        | ErrorKind::Cluster
+        | ErrorKind::InvalidArgument
+        | ErrorKind::InvalidCommand => PublishError::NotSent,
         _ => PublishError::Unknown,
     }
 }

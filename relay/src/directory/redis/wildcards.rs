@@ -168,7 +168,8 @@ impl Wildcards {
 /// `None` when it is not known.
 async fn is_held(question: &Question, own: &InstanceId, tenant: &str) -> Option<bool> {
     // Asked in this order on one connection: a memory lost before the first question shows in the second, until the next
-    // beat restores the own lease, which begins the distrust.
+    // beat restores the own lease, which begins the distrust. Of a Cluster they may be two nodes: there one that comes back
+    // without its memory shows by its connection.
     let held = question.exists::<u64, _>(key(tenant));
     let remembers = question.hexists::<bool, _, _>(leases::KEY, own.as_str());
     let (held, remembers) = futures_util::future::join(held, remembers).await;

@@ -1,12 +1,19 @@
 //! Real servers: what Redis forgets is never taken for what it knew, and no key stays for good.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
 use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
+use crate::redis::{RedisSettings, ReplicaSettings};
 use crate::streams::conformance::{self, SETTINGS};
 use crate::streams::{JobStore as _, Look, Stored, StreamStore};
 
@@ -105,4 +112,54 @@ async fn a_job_that_is_held_too_long_goes_to_another() {
     let found = look(&["w~2"]).await;
     assert_eq!((found.jobs.len(), found.put_back), (1, 1));
     assert!(found.jobs[0].again);
+}
+
+/// A store that asks for a replica, once its connection is there.
+async fn join_replicated(server: &TestServer) -> Arc<RedisStreams> {
+    let replicas = ReplicaSettings { count: 1, timeout: Duration::from_millis(200) };
+    let settings = RedisSettings { replicas: Some(replicas), ..RedisSettings::default() };
+    let redis =
+        Redis::open(&server.url(), settings, TaskTracker::new(), CancellationToken::new()).await.unwrap();
+    RedisStreams::join(&redis, SETTINGS)
+}
+
+async fn try_append(store: &RedisStreams, mid: &str) -> Result<Appended, StreamError> {
+    store.append(StreamKey::topic(&"acme".into(), "a"), vec![conformance::message(mid, "x")]).await
+}
+
+#[tokio::test]
+async fn what_too_few_replicas_have_is_not_known_to_stay() {
+    let (mut server, mut replica) = (TestServer::start().await, TestServer::start().await);
+    replica.say(&format!("REPLICAOF 127.0.0.1 {}", server.port())).await;
+    let store = join_replicated(&server).await;
+    eventually("the replica has it", async || try_append(&store, "1").await.is_ok()).await;
+    // Many at a time share a question.
+    let many = (0..100).map(|number| format!("many{number}")).collect::<Vec<_>>();
+    let stored = join_all(many.iter().map(|mid| try_append(&store, mid))).await;
+    assert!(stored.iter().all(Result::is_ok));
+    replica.pause();
+    let asked = Instant::now();
+    assert_eq!(try_append(&store, "2").await, Err(StreamError::Unanswered));
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    replica.resume();
+    let again = try_append(&store, "2").await.unwrap().stored;
+    assert!(matches!(again[..], [Stored::Repeat { delivered: false, .. }]), "it was stored: {again:?}");
+    // A connection that is made after the write knows nothing of it and would be sure at once.
+    replica.pause();
+    let (appended, _) = tokio::join!(try_append(&store, "3"), server.say("CLIENT KILL TYPE normal"));
+    assert!(appended.is_err(), "{appended:?}");
+    replica.kill();
+    server.kill();
+}
+
+#[tokio::test]
+async fn a_redis_that_wants_replicas_and_has_none_stores_nothing() {
+    let server = TestServer::start().await;
+    let store = join(&server).await;
+    assert!(try_append(&store, "1").await.is_ok());
+    server.say("CONFIG SET min-replicas-to-write 1").await;
+    assert_eq!(try_append(&store, "2").await, Err(StreamError::Away));
+    server.say("CONFIG SET min-replicas-to-write 0").await;
+    let stored = try_append(&store, "2").await.unwrap().stored;
+    assert_eq!(stored, [Stored::At(2)]);
 }
