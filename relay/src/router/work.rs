@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::directory::Entry;
+use crate::entropy;
 use crate::outbound::{Item, Job, PushError, Settlement};
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
@@ -119,11 +120,11 @@ impl Router {
         if count == 0 {
             return None;
         }
-        let first = rand::random_range(0..count);
+        let first = entropy::random_range(0..count);
         if count == 1 {
             return Some(drawn(first));
         }
-        let other = (first + rand::random_range(1..count)) % count;
+        let other = (first + entropy::random_range(1..count)) % count;
         let (first, second) = (drawn(first), drawn(other));
         let second_is_better = first.room.zip(second.room).is_some_and(|(one, other)| other > one);
         Some(if second_is_better { second } else { first })

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::auth::Digest;
 use crate::bus::InstanceId;
+use crate::entropy;
 use crate::streams::memory::Now;
 use crate::streams::{
     Ack, Append, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening, READ_MAX,
@@ -81,7 +82,7 @@ struct Counter {
 
 impl Log {
     pub(super) fn new(now: Instant) -> Log {
-        let bits: [u8; 8] = rand::random();
+        let bits: [u8; 8] = entropy::random();
         Log {
             epoch: URL_SAFE_NO_PAD.encode(bits).into(),
             first: 1,
