@@ -61,9 +61,20 @@ pub(super) struct Pending {
     pub(super) settlement: Settlement,
     /// What to send again if the agent moved.
     pub(super) direct: Arc<Direct<Arc<str>>>,
-    /// Whether it was sent again already.
-    pub(super) retried: bool,
+    /// Where it was sent besides.
+    pub(super) tried: Tried,
     sent_at: Instant,
+}
+
+/// Where a message was sent besides: it decides where it may still go if its agent moved.
+#[derive(Debug, Clone)]
+pub(super) enum Tried {
+    /// Nowhere.
+    Nowhere,
+    /// To these too, whose sessions have it.
+    Beside(Arc<[InstanceId]>),
+    /// It was sent again already.
+    Again,
 }
 
 /// Work that waits at the peer.
@@ -150,7 +161,7 @@ impl Link {
         own: &InstanceId,
         direct: Arc<Direct<Arc<str>>>,
         settlement: Settlement,
-        retried: bool,
+        tried: Tried,
         now: Instant,
     ) -> Result<Pump, Settlement> {
         let mut state = self.state.lock();
@@ -163,7 +174,7 @@ impl Link {
         match pushed {
             Ok(pump) => {
                 state.used_at = now;
-                state.pending.push_back(Some(Pending { settlement, direct, retried, sent_at: now }));
+                state.pending.push_back(Some(Pending { settlement, direct, tried, sent_at: now }));
                 Ok(pump)
             }
             Err(_) => Err(settlement),
