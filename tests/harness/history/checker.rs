@@ -15,6 +15,8 @@ use super::judgement::{Breach, Found, Judgement, Rest};
 pub(super) struct Checker {
     books: Books,
     found: Found,
+    /// Messages that came to a session after a later one, each with what that is.
+    overtaken: Vec<(usize, usize, String)>,
 }
 
 impl Checker {
@@ -23,12 +25,17 @@ impl Checker {
         self.remember(&event);
         match event.what {
             What::Opened { party, connection, reliable, .. } => self.opened(at, &party, connection, reliable),
-            What::Closed { connection, over, .. } => self.closed(at, connection, over),
+            What::Closed { connection, .. } => self.closed(at, connection),
             What::Subscribed { party, topic, qos } => {
                 let session = self.session(&party, at);
                 let subscription = Subscription { since: at, qos, in_force: true };
-                let topics = &mut self.books.sessions[session].topics;
-                let known = topics.entry(topic).or_insert(subscription);
+                let Session { topics, readings, .. } = &mut self.books.sessions[session];
+                // Without a position to go on from it begins anew.
+                let has_position = readings.contains_key(&*format!("topic/{topic}"));
+                let known = topics.entry(topic).or_insert_with(|| subscription.clone());
+                if !known.in_force && (!has_position || qos == Qos::AtMostOnce) {
+                    known.since = at;
+                }
                 (known.qos, known.in_force) = (qos, true);
             }
             What::Unsubscribed { party, topic } => {
@@ -60,7 +67,13 @@ impl Checker {
 
     /// What is wrong with all of it.
     pub(super) fn judge(&self, rest: Rest) -> Judgement {
-        Judgement::new(&self.books, &self.found, rest)
+        let mut found = self.found.clone();
+        for (number, session, detail) in &self.overtaken {
+            if !self.books.messages[*number].may_be_late() {
+                found.note(&self.books, Breach::Reordered, Some(*number), Some(*session), detail);
+            }
+        }
+        Judgement::new(&self.books, found, rest)
     }
 
     /// Keeps what a counterexample may show.
@@ -120,7 +133,7 @@ impl Checker {
         }
     }
 
-    fn closed(&mut self, at: Moment, number: u64, over: bool) {
+    fn closed(&mut self, at: Moment, number: u64) {
         let Some(connection) = self.books.connections.get_mut(&number) else { return };
         connection.is_open = false;
         let session = &mut self.books.sessions[connection.session];
@@ -129,7 +142,6 @@ impl Checker {
             session.connection = None;
             session.left = Some(at);
         }
-        session.reliable &= !over;
     }
 
     fn sent(
@@ -150,7 +162,8 @@ impl Checker {
             );
             return;
         };
-        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane };
+        let counted = counter.is_some();
+        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane, counted };
         let sent = self.books.flows.entry(flow.clone()).or_default();
         *sent += 1;
         let order = counter.unwrap_or(*sent);
@@ -237,7 +250,9 @@ impl Checker {
             return;
         };
         let (breach, is_repeat) = self.weigh(session, number, place.as_ref());
-        self.books.messages[number].presented.push(Presentation { session, when: at, at: place });
+        let connection = self.books.sessions[session].connection.map(|(connection, _)| connection);
+        let presentation = Presentation { session, connection, when: at, at: place };
+        self.books.messages[number].presented.push(presentation);
         if let Some((breach, detail)) = breach {
             self.found.note(&self.books, breach, Some(number), Some(session), &detail);
         }
@@ -264,20 +279,36 @@ impl Checker {
         if message.is_refused() {
             return (Some((Breach::Refused, "every attempt to send it was refused".to_owned())), false);
         }
-        let same_class = |one: &&Presentation| one.session == session && one.at.is_some() == place.is_some();
+        // At `qos` 0 a session that moves may be found in both places.
+        let now = to.connection.map(|(connection, _)| connection);
+        let same_class = |one: &&Presentation| {
+            one.session == session
+                && one.at.is_some() == place.is_some()
+                && (place.is_some() || one.connection == now)
+        };
         let Some(before) = message.presented.iter().rev().find(same_class) else { return (None, false) };
         // A store that forgot cannot know that it is a repeat: what was sent again stands in the later epoch too.
         let forgotten = match (&before.at, place) {
             (Some(before), Some(place)) => before.epoch != place.epoch && message.tries.len() > 1,
             _ => false,
         };
-        let breach = (!forgotten).then(|| (Breach::Twice, format!("it was presented to {party} before")));
+        let breach = (!forgotten).then(|| {
+            (
+                if place.is_some() { Breach::Twice } else { Breach::TwiceUnstored },
+                format!("it was presented to {party} before"),
+            )
+        });
         (breach, true)
     }
 
     /// Holds the message against what else was presented.
     fn put_in_order(&mut self, session: usize, number: usize) {
         let message = &self.books.messages[number];
+        let [.., last] = message.tries.as_slice() else { return };
+        if message.tries.len() > 1 && !last.flow.counted {
+            // By which of the attempts it was stored nobody knows, so it has no place that could be wrong.
+            return;
+        }
         let orders = &mut self.books.sessions[session].orders;
         let fits =
             message.tries.iter().find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));
@@ -287,7 +318,8 @@ impl Checker {
         }
         let last = message.tries.last().and_then(|one| orders.get(&one.flow));
         let detail = format!("number {last:?} of the same sender, recipient, class and lane came before");
-        self.found.note(&self.books, Breach::Reordered, Some(number), Some(session), &detail);
+        // Whether it was overtaken or came late its sender may hear only now.
+        self.overtaken.push((number, session, detail));
     }
 
     fn noticed(&mut self, at: Moment, session: usize, notice: Notice) {

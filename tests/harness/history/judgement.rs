@@ -23,8 +23,10 @@ pub enum Rest {
 pub enum Breach {
     /// Taken, never presented, and nothing was said of it.
     Lost,
-    /// Presented twice to one session.
+    /// Presented twice to one session, at `qos` 1.
     Twice,
+    /// The same at `qos` 0, on one connection.
+    TwiceUnstored,
     /// Presented after a later one of its sender, recipient, class and lane.
     Reordered,
     /// Presented in another tenant.
@@ -96,8 +98,7 @@ impl Found {
 }
 
 impl Judgement {
-    pub(super) fn new(books: &Books, found: &Found, rest: Rest) -> Judgement {
-        let mut found = found.clone();
+    pub(super) fn new(books: &Books, mut found: Found, rest: Rest) -> Judgement {
         let declared = losses::find(books, rest, |breach, message, session, detail| {
             found.note(books, breach, Some(message), session, &detail);
         });
