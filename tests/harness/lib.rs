@@ -6,6 +6,7 @@
 pub mod api;
 pub mod eventually;
 pub mod fleet;
+pub mod history;
 pub mod http;
 pub mod key_server;
 pub mod metrics;

@@ -4,6 +4,7 @@
 //! of control frames is not bounded here: each control frame answers something the session itself did, and a session
 //! that lets them pile up is no longer read from ([`Outbound::control_backlog`]).
 
+mod afterwards;
 mod credit;
 mod item;
 mod lanes;
@@ -32,6 +33,7 @@ pub use lanes::{Abandoned, Bounds, PushError};
 pub use notice::{GapNotice, Place, Told};
 pub use settlement::Settlement;
 
+use afterwards::Afterwards;
 use credit::Credit;
 use lanes::Lanes;
 
@@ -57,6 +59,8 @@ struct State {
     news: Option<InboxNews>,
     /// How far the session knows its agent's stream.
     seen: Option<(Arc<str>, u64)>,
+    /// Made with the first message that is stored.
+    afterwards: Option<Box<Afterwards>>,
 }
 
 /// News of the stream of a session's agent.
@@ -266,8 +270,16 @@ impl Outbound {
 
     /// Tells of a send what became of it after its outcome.
     pub fn tell_later(&self, id: u64, outcome: Outcome) {
-        self.state.lock().told.outcome(id, outcome);
-        self.waker.wake();
+        let mut state = self.state.lock();
+        let now = match &mut state.afterwards {
+            Some(afterwards) => afterwards.hear(id, outcome),
+            None => Some(outcome),
+        };
+        if let Some(outcome) = now {
+            state.told.outcome(id, outcome);
+            drop(state);
+            self.waker.wake();
+        }
     }
 
     /// Tells what became of what an earlier connection of the session sent.
@@ -328,10 +340,21 @@ impl Outbound {
     /// A send has its outcome, told if the client asked.
     fn settled(&self, id: u64, mode: ReceiptMode, outcome: Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if outcome.is_told(mode) {
-            self.state.lock().told.outcome(id, outcome);
+        let mut state = self.state.lock();
+        let further = state.afterwards.as_mut().and_then(|afterwards| afterwards.settle(id, outcome));
+        let told = [outcome.is_told(mode).then_some(outcome), further];
+        for outcome in told.into_iter().flatten() {
+            state.told.outcome(id, outcome);
+        }
+        drop(state);
+        if told.iter().any(Option::is_some) {
             self.waker.wake();
         }
+    }
+
+    /// A send is being stored: what is heard of it before its outcome is told behind that.
+    fn stores(&self, id: u64) {
+        self.state.lock().afterwards.get_or_insert_default().begin(id);
     }
 
     fn tell_place(&self, id: u64, place: Place) {

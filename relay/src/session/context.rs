@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use relay_protocol::CloseCode;
 use relay_protocol::server::Limits;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
 use crate::config::session::DuplicateAgents;
+use crate::entropy;
 use crate::limits::AddressPlace;
 use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
@@ -56,7 +56,7 @@ impl SessionContext {
         CloseSignal {
             code: CloseCode::Drain,
             message: "this instance leaves",
-            reconnect_after_ms: Some(rand::rng().random_range(0..=spread)),
+            reconnect_after_ms: Some(entropy::random_range(0..=spread)),
         }
     }
 }

@@ -11,6 +11,7 @@ use relay_protocol::{CloseCode, ServerFrame};
 use crate::auth::Principal;
 use crate::bus::InstanceId;
 use crate::directory::{About, Card, Entry, OwnEntry};
+use crate::entropy;
 use crate::outbound::{CloseSignal, Outbound};
 use crate::router::Registration;
 use crate::session::Over;
@@ -84,7 +85,7 @@ pub(super) async fn place(
     card: Option<Box<Card>>,
     outbound: &Arc<Outbound>,
 ) -> Result<(Registration, OpenedSession), Over> {
-    let bits: [u8; 16] = rand::random();
+    let bits: [u8; 16] = entropy::random();
     let name: Arc<str> = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits)).into();
     let about = Arc::new(About { since_ms: Moment::now().unix_ms, card });
     let enter = |session: &Arc<str>, generation| {

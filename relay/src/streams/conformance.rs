@@ -38,6 +38,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     jobs::hands(&*a, &*b).await;
     jobs::ends(&*a).await;
     jobs::losses(&*a, &*b).await;
+    sessions::room(&*a).await;
 }
 
 fn topic(name: &str) -> StreamKey {

@@ -11,6 +11,8 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faulty;
 mod jobs;
 pub mod memory;
 pub mod redis;

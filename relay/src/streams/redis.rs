@@ -89,19 +89,20 @@ impl RedisStreams {
 
     /// Runs what stores messages: answered when as many replicas have it as an operator asked for. What they may not have
     /// is stored all the same, so whether it stays is not known.
-    fn store(
+    fn store<R: FromValue + Send + 'static>(
         &self,
+        script: &'static Script,
         stream: &StreamKey,
-        further: impl IntoIterator<Item = String>,
+        keys: Vec<Key>,
         arguments: Vec<Value>,
-    ) -> Answer<Vec<String>> {
+    ) -> Answer<R> {
         let Some(replicas) = self.replicas.clone() else {
-            return self.ask(&APPEND, stream, further, arguments);
+            return run(self.commands.clone(), script, keys, arguments).boxed();
         };
-        let (keys, state) = (keys(stream, further), named(stream, "m"));
+        let state = named(stream, "m");
         async move {
             let begun = replicas.ground(&state);
-            let answer = run(replicas.commands().clone(), &APPEND, keys, arguments).await?;
+            let answer = run(replicas.commands().clone(), script, keys, arguments).await?;
             if replicas.have(&state, begun).await { Ok(answer) } else { Err(StreamError::Unanswered) }
         }
         .boxed()
@@ -238,7 +239,8 @@ impl StreamStore for RedisStreams {
             ]);
         }
         let entered = self.enter(&stream);
-        let appended = self.store(&stream, further, arguments);
+        let keys = keys(&stream, further);
+        let appended = self.store::<Vec<String>>(&APPEND, &stream, keys, arguments);
         async move {
             // One that was not asked has changed nothing.
             if !entered.await.map_err(|_| StreamError::Away)? {

@@ -147,3 +147,15 @@ pub(super) async fn outcomes(a: &dyn StreamStore, b: &dyn StreamStore) {
     a.close(stream.clone(), Arc::clone(&session), opened.generation + 1).await.unwrap();
     assert_eq!(a.keep(stream, session, vec![late("m3", false)]).await, Ok(None), "it does not come back");
 }
+
+/// What only a session had not presented that has ended makes room, though nobody acknowledges any more.
+pub(super) async fn room(a: &dyn StreamStore) {
+    let (stream, door) = (inbox("fay"), door(a));
+    door.open("fay", "fay~1", "t", None).await;
+    let two = door.open("fay", "fay~2", "t", None).await;
+    append(a, &stream, (0..20).map(|number| message(&format!("i{number}"), "x")).collect()).await;
+    a.acknowledge(stream.clone(), vec![ack(&two, "fay~2", 20)]).await.unwrap();
+    assert_eq!(append(a, &stream, vec![message("full", "x")]).await, [Stored::Saturated]);
+    a.close(stream.clone(), "fay~1".into(), 1).await.unwrap();
+    assert_eq!(append(a, &stream, vec![message("room", "x")]).await, [Stored::At(21)]);
+}

@@ -11,6 +11,7 @@ use futures_util::future::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
+use crate::entropy;
 use crate::streams::memory::mids::Mids;
 use crate::streams::memory::{BYTES_MAX, MemoryStreams, Now, SWEEP_EVERY, answer};
 use crate::streams::{
@@ -53,7 +54,7 @@ struct Job {
 
 impl Pending {
     fn new(now: Instant) -> Pending {
-        let bits: [u8; 8] = rand::random();
+        let bits: [u8; 8] = entropy::random();
         Pending {
             epoch: URL_SAFE_NO_PAD.encode(bits).into(),
             head: 0,

@@ -6,13 +6,14 @@ mod mids;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::{self, FutureExt as _};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
+use crate::clock;
 use crate::streams::{
     Ack, Answer, Append, Appended, Delivered, LateOutcome, Marks, Opened, Opening, Range, Stored, StreamKey,
     StreamSettings, StreamStore,
@@ -103,8 +104,7 @@ struct Now {
 
 impl Now {
     fn read() -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+        Now { at: Instant::now(), unix_ms: clock::unix_ms() }
     }
 }
 

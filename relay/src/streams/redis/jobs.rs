@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 
 use crate::bus::InstanceId;
 use crate::redis::Script;
-use crate::streams::redis::{RedisStreams, answer, fresh_epoch, millis, optional, run, text};
+use crate::streams::redis::{RedisStreams, answer, fresh_epoch, millis, named, optional, run, text};
 use crate::streams::{
     Answer, Append, Delivered, Found, GIVEN_MAX, Given, HOLD, JobFate, JobStore, Look, MID_MEMORY, MIDS_MAX,
     RIPE, Settled, Stored, StreamError, StreamKey, TAKE_BYTES,
@@ -46,15 +46,18 @@ impl RedisStreams {
         further: impl IntoIterator<Item = String>,
         arguments: Vec<Value>,
     ) -> Answer<R> {
-        let named = |part: &str| Key::from(format!("r1:s:{{{}:{}}}:{part}", group.tenant, group.address));
-        let own = ["m", "j", "b", "w", "x", "h", "i", "f"].map(named);
-        let keys: Vec<Key> = own.into_iter().chain(further.into_iter().map(|part| named(&part))).collect();
-        run(self.commands.clone(), script, keys, arguments).boxed()
+        run(self.commands.clone(), script, list_keys(group, further), arguments).boxed()
     }
 
     fn keys_live(&self) -> Value {
         millis(self.settings.age + KEYS_OUTLIVE)
     }
+}
+
+/// The keys that every script on a list is given, and further ones.
+fn list_keys(group: &StreamKey, further: impl IntoIterator<Item = String>) -> Vec<Key> {
+    let own = ["m", "j", "b", "w", "x", "h", "i", "f"].into_iter().map(|part| named(group, part));
+    own.chain(further.into_iter().map(|part| named(group, &part))).map(Key::from).collect()
 }
 
 impl JobStore for RedisStreams {
@@ -80,7 +83,7 @@ impl JobStore for RedisStreams {
                 Value::Bytes(job.body),
             ]);
         }
-        let given = self.ask_list::<Vec<Value>>(&GIVE, &group, further, arguments);
+        let given = self.store::<Vec<Value>>(&GIVE, &group, list_keys(&group, further), arguments);
         async move {
             let given = given.await?;
             if given.is_empty() {
