@@ -59,7 +59,7 @@ pub(super) struct Pending {
     pub(super) settlement: Settlement,
     /// What to send again if the agent moved.
     pub(super) direct: Arc<Direct<Arc<str>>>,
-    /// Whether it was sent again already.
+    /// Whether it is not to be sent again: it was already, or it went to several.
     pub(super) retried: bool,
     sent_at: Instant,
 }

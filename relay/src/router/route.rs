@@ -312,7 +312,8 @@ impl Router {
             let outcome = parcel.returned.map_or(nobody, |(_, outcome)| outcome);
             return parcel.settlement.settle(outcome);
         }
-        let retried = parcel.returned.is_some();
+        // What goes to several is not sent after one that has moved: another of them may have it already.
+        let retried = parcel.returned.is_some() || targets.len() > 1;
         let parts = parcel.settlement.split(targets.len());
         for (target, part) in targets.into_iter().zip(parts) {
             if *target == self.instance {
