@@ -11,6 +11,7 @@ mod line;
 mod notice;
 mod settlement;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Context;
@@ -44,6 +45,9 @@ pub struct Outbound {
     in_flight: AtomicU32,
 }
 
+/// How many sends that ended as `unknown` a connection remembers: as many as may be without an outcome.
+const UNKNOWN_MAX: usize = 4_096;
+
 #[derive(Debug, Default)]
 struct State {
     lanes: Lanes,
@@ -51,6 +55,8 @@ struct State {
     control: Vec<Chunk>,
     control_bytes: usize,
     told: Told,
+    /// The last sends that ended as `unknown`.
+    unknown: VecDeque<u64>,
     unsubscribed: Vec<(u64, Arc<str>)>,
     close: Option<CloseSignal>,
     recheck: bool,
@@ -255,9 +261,14 @@ impl Outbound {
         }
     }
 
-    /// Tells of a send what became of it after its outcome.
+    /// Tells of a send what became of it after its outcome, unless that was `unknown`, which is final.
     pub fn tell_later(&self, id: u64, outcome: Outcome) {
-        self.state.lock().told.outcome(id, outcome);
+        let mut state = self.state.lock();
+        if state.unknown.contains(&id) {
+            return;
+        }
+        state.told.outcome(id, outcome);
+        drop(state);
         self.waker.wake();
     }
 
@@ -314,7 +325,15 @@ impl Outbound {
     fn settled(&self, id: u64, mode: ReceiptMode, outcome: Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         if outcome.is_told(mode) {
-            self.state.lock().told.outcome(id, outcome);
+            let mut state = self.state.lock();
+            if outcome == Outcome::Unknown {
+                if state.unknown.len() >= UNKNOWN_MAX {
+                    state.unknown.pop_front();
+                }
+                state.unknown.push_back(id);
+            }
+            state.told.outcome(id, outcome);
+            drop(state);
             self.waker.wake();
         }
     }

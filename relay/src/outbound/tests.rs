@@ -160,6 +160,17 @@ fn receipts(outbound: &Outbound) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_unknown_is_not_delivered_later() {
+    let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
+    Settlement::new(&outbound, &metrics, 1, ReceiptMode::All).settle(Outcome::Accepted);
+    drop(Settlement::new(&outbound, &metrics, 2, ReceiptMode::All));
+    receipts(&outbound);
+    outbound.tell_later(1, Outcome::Delivered);
+    outbound.tell_later(2, Outcome::Delivered);
+    assert_eq!(receipts(&outbound), [r#"{"type":"receipt","delivered":[[1,1]]}"#]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_send_is_settled_once_whatever_happens_to_it() {
     let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
     let send = |id, mode| Settlement::new(&outbound, &metrics, id, mode);
