@@ -11,7 +11,7 @@ mod line;
 mod notice;
 mod settlement;
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Context;
@@ -47,6 +47,8 @@ pub struct Outbound {
 
 /// How many sends that ended as `unknown` a connection remembers: as many as may be without an outcome.
 const UNKNOWN_MAX: usize = 4_096;
+/// How many delivered sends, of which some may not be accepted yet: those of the last moments, 12 KiB.
+const EARLY_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
 struct State {
@@ -56,7 +58,9 @@ struct State {
     control_bytes: usize,
     told: Told,
     /// The last sends that ended as `unknown`.
-    unknown: VecDeque<u64>,
+    unknown: BTreeSet<u64>,
+    /// Sends that were told as delivered while some had no outcome yet: perhaps these.
+    early: BTreeSet<u64>,
     unsubscribed: Vec<(u64, Arc<str>)>,
     close: Option<CloseSignal>,
     recheck: bool,
@@ -267,6 +271,13 @@ impl Outbound {
         if state.unknown.contains(&id) {
             return;
         }
+        // A recipient may be quicker than the answer of the store.
+        if self.in_flight() > 0 {
+            state.early.insert(id);
+            if state.early.len() > EARLY_MAX {
+                state.early.pop_first();
+            }
+        }
         state.told.outcome(id, outcome);
         drop(state);
         self.waker.wake();
@@ -323,18 +334,26 @@ impl Outbound {
 
     /// A send has its outcome, told if the client asked.
     fn settled(&self, id: u64, mode: ReceiptMode, outcome: Outcome) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         if outcome.is_told(mode) {
             let mut state = self.state.lock();
+            let was_told = state.early.remove(&id);
+            if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+                state.early.clear();
+            }
+            if was_told {
+                return;
+            }
             if outcome == Outcome::Unknown {
                 if state.unknown.len() >= UNKNOWN_MAX {
-                    state.unknown.pop_front();
+                    state.unknown.pop_first();
                 }
-                state.unknown.push_back(id);
+                state.unknown.insert(id);
             }
             state.told.outcome(id, outcome);
             drop(state);
             self.waker.wake();
+        } else {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
