@@ -1,6 +1,6 @@
 //! What is known of each message, session and connection.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use relay_protocol::client::{Lane, Qos};
@@ -32,13 +32,14 @@ pub(super) struct Books {
 #[derive(Debug, Default)]
 pub(super) struct Remembered(pub(super) VecDeque<Event>);
 
-/// What keeps its order: from one session, to one place, in one class and lane.
+/// What keeps its order: from one session, to one place, in one class and lane. What is counted keeps one of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Flow {
     pub(super) sender: usize,
     pub(super) to: To,
     pub(super) qos: Qos,
     pub(super) lane: Lane,
+    pub(super) counted: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +73,7 @@ pub(super) struct Try {
 #[derive(Debug)]
 pub(super) struct Presentation {
     pub(super) session: usize,
+    pub(super) connection: Option<u64>,
     pub(super) when: Moment,
     pub(super) at: Option<At>,
 }
@@ -86,6 +88,7 @@ pub(super) struct Session {
     /// When it had none any more.
     pub(super) left: Option<Moment>,
     pub(super) topics: BTreeMap<Arc<str>, Subscription>,
+    pub(super) asked: BTreeSet<Arc<str>>,
     pub(super) readings: HashMap<Arc<str>, Reading>,
     pub(super) gap: Option<Moment>,
     /// The latest presented of each flow.
@@ -93,7 +96,7 @@ pub(super) struct Session {
     pub(super) log: Remembered,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Subscription {
     pub(super) since: Moment,
     pub(super) qos: Qos,
@@ -138,6 +141,14 @@ impl Message {
         let refused =
             |one: &Try| matches!(&one.outcome, Some((_, Outcome::Failed(why))) if &**why != "expired");
         self.tries.iter().all(refused)
+    }
+
+    /// It may have been stored at any later time: its sender cannot know, and did not ask for its place to be kept.
+    pub(super) fn may_be_late(&self) -> bool {
+        self.tries.iter().any(|one| {
+            let untold = one.outcome.as_ref().is_none_or(|(_, told)| *told == Outcome::Unknown);
+            untold && !one.flow.counted
+        })
     }
 
     pub(super) fn first_sent(&self) -> Moment {

@@ -15,6 +15,8 @@ use super::judgement::{Breach, Found, Judgement, Rest};
 pub(super) struct Checker {
     books: Books,
     found: Found,
+    /// Messages that came to a session after a later one, each with what that is.
+    overtaken: Vec<(usize, usize, String)>,
 }
 
 impl Checker {
@@ -23,18 +25,28 @@ impl Checker {
         self.remember(&event);
         match event.what {
             What::Opened { party, connection, reliable, .. } => self.opened(at, &party, connection, reliable),
-            What::Closed { connection, over, .. } => self.closed(at, connection, over),
+            What::Closed { connection, .. } => self.closed(at, connection),
+            What::Asked { party, topic } => {
+                let session = self.session(&party, at);
+                self.books.sessions[session].asked.insert(topic);
+            }
             What::Subscribed { party, topic, qos } => {
                 let session = self.session(&party, at);
                 let subscription = Subscription { since: at, qos, in_force: true };
-                let topics = &mut self.books.sessions[session].topics;
-                let known = topics.entry(topic).or_insert(subscription);
+                let Session { topics, readings, .. } = &mut self.books.sessions[session];
+                // Without a position to go on from it begins anew.
+                let has_position = readings.contains_key(&*format!("topic/{topic}"));
+                let known = topics.entry(topic).or_insert_with(|| subscription.clone());
+                if !known.in_force && !has_position {
+                    known.since = at;
+                }
                 (known.qos, known.in_force) = (qos, true);
             }
             What::Unsubscribed { party, topic } => {
                 let session = self.session(&party, at);
                 let session = &mut self.books.sessions[session];
                 session.topics.remove(&topic);
+                session.asked.remove(&topic);
                 session.readings.remove(&*format!("topic/{topic}"));
             }
             What::Sent { attempt, name, to, qos, lane, counter } => {
@@ -60,7 +72,13 @@ impl Checker {
 
     /// What is wrong with all of it.
     pub(super) fn judge(&self, rest: Rest) -> Judgement {
-        Judgement::new(&self.books, &self.found, rest)
+        let mut found = self.found.clone();
+        for (number, session, detail) in &self.overtaken {
+            if !self.books.messages[*number].may_be_late() {
+                found.note(&self.books, Breach::Reordered, Some(*number), Some(*session), detail);
+            }
+        }
+        Judgement::new(&self.books, found, rest)
     }
 
     /// Keeps what a counterexample may show.
@@ -100,6 +118,7 @@ impl Checker {
             connection: None,
             left: None,
             topics: std::collections::BTreeMap::new(),
+            asked: std::collections::BTreeSet::new(),
             readings: HashMap::new(),
             gap: None,
             orders: HashMap::new(),
@@ -120,7 +139,7 @@ impl Checker {
         }
     }
 
-    fn closed(&mut self, at: Moment, number: u64, over: bool) {
+    fn closed(&mut self, at: Moment, number: u64) {
         let Some(connection) = self.books.connections.get_mut(&number) else { return };
         connection.is_open = false;
         let session = &mut self.books.sessions[connection.session];
@@ -129,7 +148,6 @@ impl Checker {
             session.connection = None;
             session.left = Some(at);
         }
-        session.reliable &= !over;
     }
 
     fn sent(
@@ -150,7 +168,8 @@ impl Checker {
             );
             return;
         };
-        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane };
+        let counted = counter.is_some();
+        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane, counted };
         let sent = self.books.flows.entry(flow.clone()).or_default();
         *sent += 1;
         let order = counter.unwrap_or(*sent);
@@ -237,7 +256,9 @@ impl Checker {
             return;
         };
         let (breach, is_repeat) = self.weigh(session, number, place.as_ref());
-        self.books.messages[number].presented.push(Presentation { session, when: at, at: place });
+        let connection = self.books.sessions[session].connection.map(|(connection, _)| connection);
+        let presentation = Presentation { session, connection, when: at, at: place };
+        self.books.messages[number].presented.push(presentation);
         if let Some((breach, detail)) = breach {
             self.found.note(&self.books, breach, Some(number), Some(session), &detail);
         }
@@ -255,7 +276,7 @@ impl Checker {
         }
         let is_meant = match &message.to {
             To::Agent(agent) => *agent == party.agent,
-            To::Topic(name) => to.topics.keys().any(|pattern| topic::matches(pattern, name)),
+            To::Topic(name) => to.topics.keys().chain(&to.asked).any(|pattern| topic::matches(pattern, name)),
         };
         if !is_meant {
             let detail = format!("{} to {} was presented to {party}", message.name, message.to);
@@ -264,7 +285,13 @@ impl Checker {
         if message.is_refused() {
             return (Some((Breach::Refused, "every attempt to send it was refused".to_owned())), false);
         }
-        let same_class = |one: &&Presentation| one.session == session && one.at.is_some() == place.is_some();
+        // At `qos` 0 a session that moves may be found in both places.
+        let now = to.connection.map(|(connection, _)| connection);
+        let same_class = |one: &&Presentation| {
+            one.session == session
+                && one.at.is_some() == place.is_some()
+                && (place.is_some() || one.connection == now)
+        };
         let Some(before) = message.presented.iter().rev().find(same_class) else { return (None, false) };
         // A store that forgot cannot know that it is a repeat: what was sent again stands in the later epoch too.
         let forgotten = match (&before.at, place) {
@@ -287,7 +314,8 @@ impl Checker {
         }
         let last = message.tries.last().and_then(|one| orders.get(&one.flow));
         let detail = format!("number {last:?} of the same sender, recipient, class and lane came before");
-        self.found.note(&self.books, Breach::Reordered, Some(number), Some(session), &detail);
+        // Whether it was overtaken or came late its sender may hear only now.
+        self.overtaken.push((number, session, detail));
     }
 
     fn noticed(&mut self, at: Moment, session: usize, notice: Notice) {

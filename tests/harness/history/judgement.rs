@@ -96,8 +96,7 @@ impl Found {
 }
 
 impl Judgement {
-    pub(super) fn new(books: &Books, found: &Found, rest: Rest) -> Judgement {
-        let mut found = found.clone();
+    pub(super) fn new(books: &Books, mut found: Found, rest: Rest) -> Judgement {
         let declared = losses::find(books, rest, |breach, message, session, detail| {
             found.note(books, breach, Some(message), session, &detail);
         });

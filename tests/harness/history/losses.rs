@@ -10,8 +10,8 @@ use super::books::{Books, Message, Session, Try};
 use super::event::{Moment, Outcome, To};
 use super::judgement::{Breach, Rest};
 
-/// Reasons that a sender may hear when no fault is left.
-const FAIR: [&str; 2] = ["no_recipient", "expired"];
+/// Reasons that a sender may hear when no fault is left; what is `saturated` it sends again.
+const FAIR: [&str; 3] = ["no_recipient", "expired", "saturated"];
 
 /// Finds what is missing and tells `each` of it; returns how many losses had been told to those concerned.
 pub(super) fn find(books: &Books, rest: Rest, each: impl FnMut(Breach, usize, Option<usize>, String)) -> u64 {
@@ -83,9 +83,9 @@ impl<F: FnMut(Breach, usize, Option<usize>, String)> Search<'_, F> {
                 continuous |= known.opened < first_sent && known.connection.is_some();
                 continue;
             }
-            let waits = self.rest == Rest::Settled && known.reliable && known.connection.is_some();
-            continuous |= waits;
-            if waits || is_overtaken(known, taken) {
+            let waits = self.rest == Rest::Settled && known.connection.is_some();
+            continuous |= waits && known.reliable;
+            if known.reliable && (waits || is_overtaken(known, taken)) {
                 self.missing(number, session, &stream, taken.sent);
             }
         }

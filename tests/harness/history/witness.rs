@@ -62,7 +62,6 @@ impl Witness {
     /// A connection was welcomed. Frames that came before the caller knew are to be [heard](Witness::hears) after this.
     pub fn welcomed(&mut self, session: &str, resumed: bool, reliable: bool) {
         self.closed(None, false);
-        let is_another = *self.party.session != *session;
         self.party.session = session.into();
         self.connection = self.history.connection();
         self.is_open = true;
@@ -70,13 +69,6 @@ impl Witness {
         self.subscribing.clear();
         let (party, connection) = (self.party.clone(), self.connection);
         self.history.record(What::Opened { party, connection, resumed, reliable });
-        if is_another {
-            // Another session, but what the client has it will not present again.
-            for (stream, (epoch, seq)) in self.positions.clone() {
-                let after = At { stream, epoch, seq };
-                self.notice(Notice::Goes { after, recovered: true });
-            }
-        }
     }
 
     /// The connection ended; `over` if its session did, or if the client will not come back to it.
@@ -109,6 +101,7 @@ impl Witness {
 
     /// A subscription is about to be asked for.
     pub fn subscribes(&mut self, id: u64, topic: &str, qos: Qos) {
+        self.history.record(What::Asked { party: self.party.clone(), topic: topic.into() });
         self.subscribing.insert(id, (topic.into(), qos));
     }
 
