@@ -10,7 +10,7 @@ SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test bench chaos ms4 setup fmt fmt-check lint unit docs scripts generated generated-check clients
+.PHONY: help run test bench chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -38,6 +38,12 @@ ms4: ## recovery times and losses: crash, fail-over, partition, region; ROUNDS=2
 	@tests/setup/redis.sh
 	cargo build --quiet --package agent-relay --package relay-tests
 	target/debug/relay-chaos recovery --markdown tests/chaos/RECOVERY.md
+
+SEEDS ?= 10000
+FROM ?= 1
+simulate: ## SEEDS runs of the simulation in each mode, from seed FROM: relays, clients and all that goes wrong in one thread each
+	@tests/setup/rust.sh
+	cargo run --release --quiet --package relay-simulation -- --seeds $(SEEDS) --from $(FROM)
 
 setup: ## what the tests need: tools found on the machine, else in .tools
 	@tests/setup/rust.sh

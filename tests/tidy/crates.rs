@@ -3,14 +3,17 @@
 use crate::assert_clean;
 use crate::files::File;
 
-const OURS: [&str; 4] = ["relay-protocol", "agent-relay", "relay-loadtest", "relay-tests"];
+const OURS: [&str; 5] =
+    ["relay-protocol", "agent-relay", "relay-loadtest", "relay-tests", "relay-simulation"];
 
-/// Each crate's manifest and what of ours it may depend on. The tests see a relay from outside only.
-const MAY_DEPEND: [(&str, &[&str]); 4] = [
+/// Each crate's manifest and what of ours it may depend on. The tests see a relay from outside only,
+/// the simulation is made of its parts.
+const MAY_DEPEND: [(&str, &[&str]); 5] = [
     ("protocol/Cargo.toml", &[]),
     ("relay/Cargo.toml", &["relay-protocol"]),
     ("loadtest/Cargo.toml", &["relay-protocol"]),
     ("tests/Cargo.toml", &["relay-protocol", "relay-loadtest"]),
+    ("simulation/Cargo.toml", &["relay-protocol", "agent-relay", "relay-tests"]),
 ];
 
 fn depends_only_on_what_it_may(file: &File) -> Vec<String> {

@@ -59,8 +59,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "auth",
             "bus",
+            "clock",
             "config",
             "directory",
+            "entropy",
             "limits",
             "outbound",
             "presence",
@@ -70,10 +72,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("presence", &["config", "directory", "outbound", "telemetry"]),
-    ("router", &["auth", "bus", "config", "directory", "outbound", "streams", "telemetry"]),
+    ("presence", &["config", "directory", "entropy", "outbound", "telemetry"]),
+    (
+        "router",
+        &["auth", "bus", "clock", "config", "directory", "entropy", "outbound", "streams", "telemetry"],
+    ),
     // The bus for the ids of instances, the authenticator for hashes.
-    ("streams", &["auth", "bus", "config", "redis", "telemetry"]),
+    ("streams", &["auth", "bus", "clock", "config", "entropy", "redis", "telemetry"]),
     ("directory", &["bus", "config", "redis", "telemetry"]),
     ("api_keys", &["auth", "config", "redis", "revocation", "telemetry"]),
     ("revocation", &["auth", "config", "redis", "telemetry"]),
@@ -89,6 +94,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("resilience", &["config", "telemetry"]),
     ("telemetry", &["config"]),
     ("tls", &[]),
+    ("clock", &[]),
+    ("entropy", &[]),
     ("config", &[]),
 ];
 

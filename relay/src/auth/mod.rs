@@ -5,6 +5,8 @@
 //! says what a token was good for when it was made.
 
 pub mod algorithm;
+#[cfg(feature = "test-util")]
+pub mod credulous;
 mod digest;
 pub mod error;
 mod gated;

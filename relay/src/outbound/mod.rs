@@ -4,6 +4,7 @@
 //! of control frames is not bounded here: each control frame answers something the session itself did, and a session
 //! that lets them pile up is no longer read from ([`Outbound::control_backlog`]).
 
+mod afterwards;
 mod credit;
 mod item;
 mod lanes;
@@ -11,7 +12,6 @@ mod line;
 mod notice;
 mod settlement;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Context;
@@ -33,6 +33,7 @@ pub use lanes::{Abandoned, Bounds, PushError};
 pub use notice::{GapNotice, Place, Told};
 pub use settlement::Settlement;
 
+use afterwards::Afterwards;
 use credit::Credit;
 use lanes::Lanes;
 
@@ -45,11 +46,6 @@ pub struct Outbound {
     in_flight: AtomicU32,
 }
 
-/// How many sends that ended as `unknown` a connection remembers: as many as may be without an outcome.
-const UNKNOWN_MAX: usize = 4_096;
-/// How many delivered sends, of which some may not be accepted yet: those of the last moments, 12 KiB.
-const EARLY_MAX: usize = 1_024;
-
 #[derive(Debug, Default)]
 struct State {
     lanes: Lanes,
@@ -57,16 +53,14 @@ struct State {
     control: Vec<Chunk>,
     control_bytes: usize,
     told: Told,
-    /// The last sends that ended as `unknown`.
-    unknown: BTreeSet<u64>,
-    /// Sends that were told as delivered while some had no outcome yet: perhaps these.
-    early: BTreeSet<u64>,
     unsubscribed: Vec<(u64, Arc<str>)>,
     close: Option<CloseSignal>,
     recheck: bool,
     news: Option<InboxNews>,
     /// How far the session knows its agent's stream.
     seen: Option<(Arc<str>, u64)>,
+    /// Made with the first message that is stored.
+    afterwards: Option<Box<Afterwards>>,
 }
 
 /// News of the stream of a session's agent.
@@ -265,22 +259,18 @@ impl Outbound {
         }
     }
 
-    /// Tells of a send what became of it after its outcome, unless that was `unknown`, which is final.
+    /// Tells of a send what became of it after its outcome.
     pub fn tell_later(&self, id: u64, outcome: Outcome) {
         let mut state = self.state.lock();
-        if state.unknown.contains(&id) {
-            return;
+        let now = match &mut state.afterwards {
+            Some(afterwards) => afterwards.hear(id, outcome),
+            None => Some(outcome),
+        };
+        if let Some(outcome) = now {
+            state.told.outcome(id, outcome);
+            drop(state);
+            self.waker.wake();
         }
-        // A recipient may be quicker than the answer of the store.
-        if self.in_flight() > 0 {
-            state.early.insert(id);
-            if state.early.len() > EARLY_MAX {
-                state.early.pop_first();
-            }
-        }
-        state.told.outcome(id, outcome);
-        drop(state);
-        self.waker.wake();
     }
 
     /// Takes control frames, and messages up to `bytes_max` and `frames_max`, at least one if there is one.
@@ -334,27 +324,22 @@ impl Outbound {
 
     /// A send has its outcome, told if the client asked.
     fn settled(&self, id: u64, mode: ReceiptMode, outcome: Outcome) {
-        if outcome.is_told(mode) {
-            let mut state = self.state.lock();
-            let was_told = state.early.remove(&id);
-            if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-                state.early.clear();
-            }
-            if was_told {
-                return;
-            }
-            if outcome == Outcome::Unknown {
-                if state.unknown.len() >= UNKNOWN_MAX {
-                    state.unknown.pop_first();
-                }
-                state.unknown.insert(id);
-            }
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        let further = state.afterwards.as_mut().and_then(|afterwards| afterwards.settle(id, outcome));
+        let told = [outcome.is_told(mode).then_some(outcome), further];
+        for outcome in told.into_iter().flatten() {
             state.told.outcome(id, outcome);
-            drop(state);
-            self.waker.wake();
-        } else {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
+        drop(state);
+        if told.iter().any(Option::is_some) {
+            self.waker.wake();
+        }
+    }
+
+    /// A send is being stored: what is heard of it before its outcome is told behind that.
+    fn stores(&self, id: u64) {
+        self.state.lock().afterwards.get_or_insert_default().begin(id);
     }
 
     fn tell_place(&self, id: u64, place: Place) {

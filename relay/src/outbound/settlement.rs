@@ -78,6 +78,13 @@ impl Settlement {
         Settlement(Some(Duty::Whole(Sent { sender, metrics: Arc::clone(metrics) })))
     }
 
+    /// The message is being stored, so that more may be heard of it than its outcome.
+    pub fn stores(&self) {
+        if let Some(Duty::Whole(Sent { sender: Sender::Session(outbound, id, _), .. })) = &self.0 {
+            outbound.stores(*id);
+        }
+    }
+
     /// Fulfils the duty.
     pub fn settle(mut self, outcome: Outcome) {
         self.fulfil(outcome);

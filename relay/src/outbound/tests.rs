@@ -160,31 +160,6 @@ fn receipts(outbound: &Outbound) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_is_not_delivered_later() {
-    let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
-    Settlement::new(&outbound, &metrics, 1, ReceiptMode::All).settle(Outcome::Accepted);
-    drop(Settlement::new(&outbound, &metrics, 2, ReceiptMode::All));
-    receipts(&outbound);
-    outbound.tell_later(1, Outcome::Delivered);
-    outbound.tell_later(2, Outcome::Delivered);
-    assert_eq!(receipts(&outbound), [r#"{"type":"receipt","delivered":[[1,1]]}"#]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_delivered_is_not_accepted_later() {
-    let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
-    let send = |id| Settlement::new(&outbound, &metrics, id, ReceiptMode::All);
-    let sends = [send(1), send(2), send(3)];
-    outbound.tell_later(1, Outcome::Delivered);
-    outbound.tell_later(2, Outcome::Delivered);
-    let [one, two, three] = sends;
-    one.settle(Outcome::Accepted);
-    drop(two);
-    three.settle(Outcome::Accepted);
-    assert_eq!(receipts(&outbound), [r#"{"type":"receipt","accepted":[[3,3]],"delivered":[[1,2]]}"#]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn each_send_is_settled_once_whatever_happens_to_it() {
     let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());
     let send = |id, mode| Settlement::new(&outbound, &metrics, id, mode);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use ahash::RandomState;
+use crate::entropy::Keys;
 use dashmap::DashMap;
 use futures_util::stream::{self, StreamExt as _};
 use relay_protocol::address::agent_of_session;
@@ -41,7 +41,7 @@ const UNDER_WAY_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Presence {
     directory: SharedDirectory,
-    watched: DashMap<Place, Vec<Watcher>, RandomState>,
+    watched: DashMap<Place, Vec<Watcher>, Keys>,
     numbers: AtomicU64,
     grace: Grace,
     metrics: Arc<Metrics>,

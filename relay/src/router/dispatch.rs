@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ahash::RandomState;
+use crate::entropy::Keys;
 use bytes::Bytes;
 use relay_protocol::client::Lane;
 use relay_protocol::server::GapReason;
@@ -31,7 +31,7 @@ const ORIGINS_MAX: usize = 4_096;
 const LOST_REPORTED_MAX: u64 = 8_192;
 
 /// What has been seen of each other instance.
-type Origins = HashMap<InstanceId, Origin, RandomState>;
+type Origins = HashMap<InstanceId, Origin, Keys>;
 
 #[derive(Debug, Clone, Copy)]
 struct Origin {

@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ahash::HashMap;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
+use crate::clock;
+use crate::entropy::Keys;
 use crate::outbound::Settlement;
 use crate::router::envelope::{self, Ack, Direct, Nack};
 use crate::router::held::SILENCE;
@@ -36,7 +38,7 @@ struct State {
     first: u64,
     pending: VecDeque<Option<Pending>>,
     /// What the peer has and will say more of.
-    held: HashMap<u64, Held>,
+    held: HashMap<u64, Held, Keys>,
     /// Reports that are being carried out: what they send again is not in line yet.
     carried_out: usize,
     /// The last report, so that a link no longer used can be forgotten.
@@ -59,9 +61,20 @@ pub(super) struct Pending {
     pub(super) settlement: Settlement,
     /// What to send again if the agent moved.
     pub(super) direct: Arc<Direct<Arc<str>>>,
-    /// Whether it is not to be sent again: it was already, or it went to several.
-    pub(super) retried: bool,
+    /// Where it was sent besides.
+    pub(super) tried: Tried,
     sent_at: Instant,
+}
+
+/// Where a message was sent besides: it decides where it may still go if its agent moved.
+#[derive(Debug, Clone)]
+pub(super) enum Tried {
+    /// Nowhere.
+    Nowhere,
+    /// To these too, whose sessions have it.
+    Beside(Arc<[InstanceId]>),
+    /// It was sent again already.
+    Again,
 }
 
 /// Work that waits at the peer.
@@ -148,7 +161,7 @@ impl Link {
         own: &InstanceId,
         direct: Arc<Direct<Arc<str>>>,
         settlement: Settlement,
-        retried: bool,
+        tried: Tried,
         now: Instant,
     ) -> Result<Pump, Settlement> {
         let mut state = self.state.lock();
@@ -161,7 +174,7 @@ impl Link {
         match pushed {
             Ok(pump) => {
                 state.used_at = now;
-                state.pending.push_back(Some(Pending { settlement, direct, retried, sent_at: now }));
+                state.pending.push_back(Some(Pending { settlement, direct, tried, sent_at: now }));
                 Ok(pump)
             }
             Err(_) => Err(settlement),
@@ -334,6 +347,6 @@ impl Link {
 /// A first number above those of any link made before by this process: the microseconds since 1970. A link would have to
 /// carry a million messages a second all its life to overtake the clock.
 pub(super) fn first_number() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = clock::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(1)
 }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use ahash::RandomState;
+use crate::entropy::Keys;
 use dashmap::DashMap;
 use tokio_util::task::TaskTracker;
 
@@ -62,7 +62,7 @@ use tenant::Names;
 pub struct Router {
     instance: InstanceId,
     tenants: Names<Arc<Tenant>>,
-    links: DashMap<InstanceId, Arc<Link>, RandomState>,
+    links: DashMap<InstanceId, Arc<Link>, Keys>,
     /// News for every instance.
     fleet: Outbox,
     connections: AtomicU64,

@@ -12,7 +12,7 @@ use crate::router::Router;
 use crate::router::delivery::SATURATED_RETRY_MS;
 use crate::router::envelope::{self, Topic};
 use crate::router::groups;
-use crate::router::link::{Link, Reported};
+use crate::router::link::{Link, Reported, Tried};
 use crate::router::outbox::{Outbox, Pump};
 use crate::router::route::{Parcel, UNAVAILABLE_RETRY_MS};
 use crate::router::tenant::Tenant;
@@ -117,7 +117,7 @@ impl Router {
         }
         let tenant = self.tenants.get(&pending.direct.tenant).map(|tenant| Arc::clone(&tenant));
         match tenant {
-            Some(tenant) if !pending.retried => {
+            Some(tenant) if !matches!(pending.tried, Tried::Again) => {
                 let now = Instant::now();
                 let parcel = Parcel {
                     taken_at: now,
@@ -125,6 +125,7 @@ impl Router {
                     direct: pending.direct,
                     settlement: pending.settlement,
                     returned: Some((link.peer.clone(), otherwise)),
+                    tried: pending.tried,
                 };
                 self.dispatch_returned(&tenant, link, parcel);
             }

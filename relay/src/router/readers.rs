@@ -24,6 +24,8 @@ const RENEWED_IN_MAX: u64 = 30;
 const RENEWALS: usize = 32;
 /// How often sessions are spoken for, and heads looked at.
 const PERIOD: Duration = Duration::from_secs(1);
+/// When an acknowledgement is stored again of which nothing was heard: it is not urgent, and Redis may have trouble.
+const ACK_RETRY: Duration = Duration::from_secs(1);
 /// Acknowledged messages of one session that had expired; more are told as presented.
 const EXPIRED_MAX: usize = 1_024;
 
@@ -37,6 +39,21 @@ struct Owed {
     /// The session ends with it.
     closing: Option<(Arc<str>, u64)>,
     busy: bool,
+}
+
+impl Owed {
+    /// Adds an acknowledgement, the later of two of one epoch; of two epochs the one that is here is the later.
+    fn owe(&mut self, ack: Ack) {
+        match &mut self.ack {
+            Some(waiting) if waiting.epoch == ack.epoch => {
+                waiting.seq = waiting.seq.max(ack.seq);
+                let room = EXPIRED_MAX.saturating_sub(waiting.expired.len());
+                waiting.expired.extend(ack.expired.into_iter().take(room));
+            }
+            Some(_) => {}
+            waiting @ None => *waiting = Some(ack),
+        }
+    }
 }
 
 /// An agent with sessions here.
@@ -72,12 +89,8 @@ impl Router {
         ack: Ack,
     ) {
         let start = acks.push(|owed| match &mut owed.ack {
-            Some(waiting) if waiting.epoch == ack.epoch => {
-                waiting.seq = waiting.seq.max(ack.seq);
-                let room = EXPIRED_MAX.saturating_sub(waiting.expired.len());
-                waiting.expired.extend(ack.expired.into_iter().take(room));
-            }
-            waiting => *waiting = Some(ack),
+            Some(waiting) if waiting.epoch != ack.epoch => *waiting = ack,
+            _ => owed.owe(ack),
         });
         self.settle_acks(start, tenant, inbox, acks);
     }
@@ -103,9 +116,16 @@ impl Router {
         self.tracker.spawn(async move {
             while let Some(Owed { ack, closing, .. }) = acks.next() {
                 if let Some(ack) = ack {
-                    // What is not stored is presented again after a reconnect, and acknowledged again.
-                    let told = router.streams.acknowledge(inbox.clone(), vec![ack]).await;
-                    told.into_iter().flatten().for_each(|told| router.tell_sender(&tenant, &told));
+                    match router.streams.acknowledge(inbox.clone(), vec![ack.clone()]).await {
+                        Ok(told) => told.iter().for_each(|told| router.tell_sender(&tenant, told)),
+                        // Nothing else may come that is acknowledged: a full stream takes nothing before it is told.
+                        Err(_) if Arc::strong_count(&acks) > 1 => {
+                            acks.0.lock().owe(ack);
+                            tokio::time::sleep(ACK_RETRY).await;
+                        }
+                        // The session is gone. If it comes back it is presented that again, and acknowledges it again.
+                        Err(_) => {}
+                    }
                 }
                 if let Some((session, generation)) = closing {
                     // If it cannot be told it ends with its grace.

@@ -21,7 +21,7 @@ use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::groups;
-use crate::router::link::Link;
+use crate::router::link::{Link, Tried};
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
 use crate::streams::StreamKey;
@@ -102,6 +102,8 @@ pub(super) struct Parcel {
     pub(super) expires_at: Option<Instant>,
     /// The instance that sent it back, and what its sender hears if there is no other.
     pub(super) returned: Option<(InstanceId, Outcome)>,
+    /// Where it was sent before.
+    pub(super) tried: Tried,
 }
 
 impl Tenant {
@@ -297,6 +299,7 @@ impl Router {
         let wanted = entries.iter().filter(|entry| {
             parcel.direct.session.as_ref().is_none_or(|session| *session == entry.session)
                 && parcel.returned.as_ref().is_none_or(|(by, _)| *by != entry.instance)
+                && !matches!(&parcel.tried, Tried::Beside(others) if others.contains(&entry.instance))
         });
         for entry in wanted {
             if !targets.contains(&&entry.instance) {
@@ -312,8 +315,11 @@ impl Router {
             let outcome = parcel.returned.map_or(nobody, |(_, outcome)| outcome);
             return parcel.settlement.settle(outcome);
         }
-        // What goes to several is not sent after one that has moved: another of them may have it already.
-        let retried = parcel.returned.is_some() || targets.len() > 1;
+        let tried = match targets.len() {
+            _ if parcel.returned.is_some() => Tried::Again,
+            1 => Tried::Nowhere,
+            _ => Tried::Beside(targets.iter().map(|target| (*target).clone()).collect()),
+        };
         let parts = parcel.settlement.split(targets.len());
         for (target, part) in targets.into_iter().zip(parts) {
             if *target == self.instance {
@@ -321,7 +327,7 @@ impl Router {
                 continue;
             }
             let link = self.link(target);
-            match link.push(&self.instance, Arc::clone(&parcel.direct), part, retried, now) {
+            match link.push(&self.instance, Arc::clone(&parcel.direct), part, tried.clone(), now) {
                 Ok(pump) => self.pump_link(pump, &link),
                 Err(part) => part.settle(Outcome::failed_for(ErrorCode::Saturated, SATURATED_RETRY_MS)),
             }

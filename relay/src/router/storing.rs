@@ -103,8 +103,12 @@ impl Router {
             Some(line) => line,
             None => tenant.lines.entry(Arc::clone(&stream.address)).or_default().downgrade(),
         };
+        let settlement = settlement();
+        if keeping.return_to.is_some() {
+            settlement.stores();
+        }
         // Pushed under the entry's lock, so that the line cannot be forgotten between being found and being filled.
-        match line.push(keeping, settlement()) {
+        match line.push(keeping, settlement) {
             Ok(Pump::Running) => {}
             Ok(Pump::Start) => {
                 let waiting = Arc::clone(line.value());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ahash::RandomState;
+use crate::entropy::Keys;
 use dashmap::DashMap;
 use indexmap::IndexMap;
 use parking_lot::{Mutex, RwLock};
@@ -19,7 +19,7 @@ use crate::router::route::Route;
 use crate::router::storing::Line;
 
 /// A map of names, hashed with a key that nobody outside knows.
-pub(super) type Names<V> = DashMap<Arc<str>, V, RandomState>;
+pub(super) type Names<V> = DashMap<Arc<str>, V, Keys>;
 
 /// What this instance holds of one tenant.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ pub(super) struct Member {
 /// The local subscribers of one pattern.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers(
-    pub(super) RwLock<IndexMap<u64, Arc<Outbound>, RandomState>>,
+    pub(super) RwLock<IndexMap<u64, Arc<Outbound>, Keys>>,
     /// Whether the topic's stream is read here, whose hints come by the same channel.
     pub(super) AtomicBool,
 );

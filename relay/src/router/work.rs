@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::directory::Entry;
+use crate::entropy;
 use crate::outbound::{Item, Job, PushError, Settlement};
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
-use crate::router::link::Pending;
+use crate::router::link::{Pending, Tried};
 use crate::router::registration::Registration;
 use crate::router::route::{Parcel, Route};
 use crate::router::tenant::{Member, Tenant};
@@ -39,7 +40,7 @@ impl Router {
         entries: &[Entry],
         parcel: Parcel,
     ) {
-        let Parcel { direct, mut settlement, taken_at, expires_at, returned } = parcel;
+        let Parcel { direct, mut settlement, taken_at, expires_at, returned, .. } = parcel;
         let now = Instant::now();
         if expires_at.is_some_and(|at| at <= now) {
             return settlement.settle(Outcome::failed(ErrorCode::Expired));
@@ -55,7 +56,8 @@ impl Router {
             let direct = Direct { session: Some(Arc::clone(&drawn.session)), ..Direct::clone(&direct) };
             (outcome, settlement) = if let Some(instance) = drawn.elsewhere {
                 let link = self.link(&instance);
-                match link.push(&self.instance, Arc::new(direct), settlement, left == 0, now) {
+                let tried = if left == 0 { Tried::Again } else { Tried::Nowhere };
+                match link.push(&self.instance, Arc::new(direct), settlement, tried, now) {
                     Ok(pump) => {
                         tenant.spend_load(&drawn.session);
                         return self.pump_link(pump, &link);
@@ -79,7 +81,7 @@ impl Router {
     /// A member elsewhere was full or gone: one more try with another.
     pub(super) fn send_to_another(self: &Arc<Self>, peer: &InstanceId, pending: Pending, otherwise: Outcome) {
         let tenant = self.tenants.get(&pending.direct.tenant).map(|tenant| Arc::clone(&tenant));
-        let Some(tenant) = tenant.filter(|_| !pending.retried) else {
+        let Some(tenant) = tenant.filter(|_| !matches!(pending.tried, Tried::Again)) else {
             return pending.settlement.settle(otherwise);
         };
         let entries = match tenant.routes.get(&pending.direct.agent).as_deref() {
@@ -92,6 +94,7 @@ impl Router {
             direct: pending.direct,
             settlement: pending.settlement,
             returned: Some((peer.clone(), otherwise)),
+            tried: pending.tried,
         };
         self.forward_to_member(&tenant, &entries, parcel);
     }
@@ -119,11 +122,11 @@ impl Router {
         if count == 0 {
             return None;
         }
-        let first = rand::random_range(0..count);
+        let first = entropy::random_range(0..count);
         if count == 1 {
             return Some(drawn(first));
         }
-        let other = (first + rand::random_range(1..count)) % count;
+        let other = (first + entropy::random_range(1..count)) % count;
         let (first, second) = (drawn(first), drawn(other));
         let second_is_better = first.room.zip(second.room).is_some_and(|(one, other)| other > one);
         Some(if second_is_better { second } else { first })
@@ -203,6 +206,7 @@ impl Registration {
                 taken_at: now,
                 expires_at: item.expires_at,
                 returned: Some((self.router.instance.clone(), nobody)),
+                tried: Tried::Again,
             };
             self.router.dispatch_parcel(&self.tenant, parcel);
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use relay_protocol::CloseCode;
 use relay_protocol::server::Limits;
 use tokio::sync::watch;
@@ -14,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
+use crate::entropy;
 use crate::limits::AddressPlace;
 use crate::limits::Limits as SharedLimits;
 use crate::outbound::{Bounds, CloseSignal};
@@ -53,7 +53,7 @@ impl SessionContext {
         CloseSignal {
             code: CloseCode::Drain,
             message: "this instance leaves",
-            reconnect_after_ms: Some(rand::rng().random_range(0..=spread)),
+            reconnect_after_ms: Some(entropy::random_range(0..=spread)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use relay_protocol::server::Welcome;
 use relay_protocol::{Address, Chunk, ClientFrame, CloseCode, ErrorCode, ServerFrame, decode_client, limit};
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::auth::AuthError;
 use crate::auth::Principal;
+use crate::clock;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::resilience::Standing;
@@ -109,7 +110,7 @@ fn hello(frames: &Frames, frames_max: usize) -> Result<Hello, Over> {
 
 async fn authenticate(context: &SessionContext, token: Option<String>) -> Result<Principal, Over> {
     let token = token.ok_or(close(CloseCode::TokenInvalid, "a token is needed"))?;
-    let authenticated = context.authenticator.authenticate(&token, SystemTime::now()).await;
+    let authenticated = context.authenticator.authenticate(&token, clock::now()).await;
     authenticated.map_err(|error| Over::Close(refused(error)))
 }
 
@@ -138,7 +139,7 @@ async fn admit<S: Socket>(
     if let Err(error) = context.authenticator.recheck(&principal) {
         return Err((transport, Over::Close(refused(error))));
     }
-    let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
+    let left = principal.expires_at().duration_since(clock::now()).unwrap_or_default();
     let welcome =
         Chunk::of(&welcome(settings, hello_id, &agent, &address, left, &opened), transport.encoding());
     if let Err(end) = transport.write(welcome) {
@@ -198,7 +199,6 @@ fn welcome<'a>(
     token_left: Duration,
     opened: &OpenedSession,
 ) -> ServerFrame<'a> {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ServerFrame::Welcome(Box::new(Welcome {
         id: hello_id,
         protocol: 1,
@@ -210,7 +210,7 @@ fn welcome<'a>(
         heartbeat_ms: millis(settings.heartbeat),
         lease_ms: None,
         token_expires_in_ms: millis(token_left),
-        server_time_ms: millis(unix),
+        server_time_ms: clock::unix_ms(),
         limits: settings.announced(),
     }))
 }

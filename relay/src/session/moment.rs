@@ -1,9 +1,8 @@
 //! The time of a turn, read once, and what a turn counts, added up before it goes to the counters all sessions share.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Outcome;
 
@@ -17,8 +16,7 @@ pub(super) struct Moment {
 impl Moment {
     /// Now.
     pub(super) fn now() -> Moment {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+        Moment { at: Instant::now(), unix_ms: clock::unix_ms() }
     }
 }
 

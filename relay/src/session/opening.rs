@@ -11,6 +11,7 @@ use relay_protocol::{CloseCode, ServerFrame};
 use crate::auth::Principal;
 use crate::bus::InstanceId;
 use crate::directory::OwnEntry;
+use crate::entropy;
 use crate::outbound::{CloseSignal, Outbound};
 use crate::router::Registration;
 use crate::session::Over;
@@ -81,7 +82,7 @@ pub(super) async fn place(
     claim: Option<&Claim>,
     outbound: &Arc<Outbound>,
 ) -> Result<(Registration, OpenedSession), Over> {
-    let bits: [u8; 16] = rand::random();
+    let bits: [u8; 16] = entropy::random();
     let name: Arc<str> = format!("{}~{}", principal.agent(), URL_SAFE_NO_PAD.encode(bits)).into();
     let enter = |session: &Arc<str>, generation| {
         let entry = OwnEntry {

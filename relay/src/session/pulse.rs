@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use rand::RngExt as _;
 use relay_protocol::limit;
 use tokio::time::Instant;
 
+use crate::entropy;
 use crate::session::context::SessionSettings;
 
 /// How long a heartbeat may be unanswered.
@@ -46,7 +46,7 @@ impl Pulse {
     /// `token_left` is the life left to the token.
     pub(super) fn new(settings: &SessionSettings, token_left: Duration, now: Instant) -> Pulse {
         // A fifth of jitter, so that sessions that came together do not beat together.
-        let heartbeat = settings.heartbeat.mul_f64(rand::rng().random_range(0.8..=1.0));
+        let heartbeat = settings.heartbeat.mul_f64(entropy::random_range(0.8..=1.0));
         let mut pulse = Pulse {
             heartbeat,
             slow: settings.slow,

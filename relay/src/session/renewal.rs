@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relay_protocol::{CloseCode, ErrorCode, ServerFrame, Text};
 
 use crate::auth::{AuthError, Principal};
+use crate::clock;
 use crate::outbound::CloseSignal;
 use crate::session::answer::refusal;
 use crate::session::transport::Socket;
@@ -36,7 +36,7 @@ impl<S: Socket> Session<S> {
             });
         }
         let (authenticator, token) = (Arc::clone(&self.context.authenticator), token.0.into_owned());
-        let checked = async move { authenticator.authenticate(&token, SystemTime::now()).await };
+        let checked = async move { authenticator.authenticate(&token, clock::now()).await };
         let mut checked = checked.boxed();
         // Almost always at hand: then it holds for the very next frame.
         match (&mut checked).now_or_never() {
@@ -83,7 +83,7 @@ impl<S: Socket> Session<S> {
         if principal.tenant() != self.principal.tenant() || principal.agent() != self.principal.agent() {
             return self.refuse(Some(id), ErrorCode::TokenInvalid, "another tenant or agent");
         }
-        let left = principal.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
+        let left = principal.expires_at().duration_since(clock::now()).unwrap_or_default();
         self.pulse.renew(&self.context.settings, left, self.moment.at);
         self.registration.renew(principal.token_key());
         self.principal = principal;

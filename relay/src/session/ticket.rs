@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use relay_protocol::address::agent_of_session;
 
 use crate::auth::{Digest, digest};
+use crate::entropy;
 
 /// The secret part of a ticket.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(super) struct Ticket([u8; 16]);
 impl Ticket {
     /// One that nobody has.
     pub(super) fn random() -> Ticket {
-        Ticket(rand::random())
+        Ticket(entropy::random())
     }
 
     /// What is stored of it.

@@ -33,6 +33,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     sessions::registration(&*a, &*b).await;
     sessions::readers(&*a).await;
     sessions::resumption(&*a, &*b).await;
+    sessions::room(&*a).await;
 }
 
 fn topic(name: &str) -> StreamKey {

@@ -1,6 +1,6 @@
 //! What is known of each message, session and connection.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use relay_protocol::client::{Lane, Qos};
@@ -88,7 +88,7 @@ pub(super) struct Session {
     /// When it had none any more.
     pub(super) left: Option<Moment>,
     pub(super) topics: BTreeMap<Arc<str>, Subscription>,
-    pub(super) asked: BTreeSet<Arc<str>>,
+    pub(super) asked: std::collections::BTreeSet<Arc<str>>,
     pub(super) readings: HashMap<Arc<str>, Reading>,
     pub(super) gap: Option<Moment>,
     /// The latest presented of each flow.

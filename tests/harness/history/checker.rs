@@ -37,7 +37,7 @@ impl Checker {
                 // Without a position to go on from it begins anew.
                 let has_position = readings.contains_key(&*format!("topic/{topic}"));
                 let known = topics.entry(topic).or_insert_with(|| subscription.clone());
-                if !known.in_force && !has_position {
+                if !known.in_force && (!has_position || qos == Qos::AtMostOnce) {
                     known.since = at;
                 }
                 (known.qos, known.in_force) = (qos, true);
@@ -46,7 +46,6 @@ impl Checker {
                 let session = self.session(&party, at);
                 let session = &mut self.books.sessions[session];
                 session.topics.remove(&topic);
-                session.asked.remove(&topic);
                 session.readings.remove(&*format!("topic/{topic}"));
             }
             What::Sent { attempt, name, to, qos, lane, counter } => {
@@ -168,8 +167,8 @@ impl Checker {
             );
             return;
         };
-        let counted = counter.is_some();
-        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane, counted };
+        let (sender, to_again) = (connection.session, to.clone());
+        let flow = Flow { sender, to: to_again, qos, lane, counted: counter.is_some() };
         let sent = self.books.flows.entry(flow.clone()).or_default();
         *sent += 1;
         let order = counter.unwrap_or(*sent);
@@ -298,13 +297,23 @@ impl Checker {
             (Some(before), Some(place)) => before.epoch != place.epoch && message.tries.len() > 1,
             _ => false,
         };
-        let breach = (!forgotten).then(|| (Breach::Twice, format!("it was presented to {party} before")));
+        let breach = (!forgotten).then(|| {
+            (
+                if place.is_some() { Breach::Twice } else { Breach::TwiceUnstored },
+                format!("it was presented to {party} before"),
+            )
+        });
         (breach, true)
     }
 
     /// Holds the message against what else was presented.
     fn put_in_order(&mut self, session: usize, number: usize) {
         let message = &self.books.messages[number];
+        let [.., last] = message.tries.as_slice() else { return };
+        if message.tries.len() > 1 && !last.flow.counted {
+            // By which of the attempts it was stored nobody knows, so it has no place that could be wrong.
+            return;
+        }
         let orders = &mut self.books.sessions[session].orders;
         let fits =
             message.tries.iter().find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));

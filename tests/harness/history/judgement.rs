@@ -23,8 +23,10 @@ pub enum Rest {
 pub enum Breach {
     /// Taken, never presented, and nothing was said of it.
     Lost,
-    /// Presented twice to one session.
+    /// Presented twice to one session, at `qos` 1.
     Twice,
+    /// The same at `qos` 0, on one connection.
+    TwiceUnstored,
     /// Presented after a later one of its sender, recipient, class and lane.
     Reordered,
     /// Presented in another tenant.

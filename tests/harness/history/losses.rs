@@ -180,7 +180,8 @@ impl<F: FnMut(Breach, usize, Option<usize>, String)> Search<'_, F> {
     fn published(&mut self, number: usize, message: &Message, taken: &Try, name: &Arc<str>) {
         for (session, known) in self.books.sessions.iter().enumerate() {
             let mut reads = known.topics.iter().filter(|(pattern, reads)| {
-                reads.qos == Qos::AtMostOnce && reads.since < taken.sent && topic::matches(pattern, name)
+                let is_read = reads.qos == Qos::AtMostOnce && reads.in_force && reads.since < taken.sent;
+                is_read && topic::matches(pattern, name)
             });
             let is_there = known.party.tenant == message.name.tenant && reads.next().is_some();
             if is_there && has_stayed(known, taken.sent) && !message.was_presented_to(session) {

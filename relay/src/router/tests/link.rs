@@ -11,6 +11,7 @@ use crate::bus::InstanceId;
 use crate::outbound::{Bounds, Outbound, Settlement};
 use crate::router::envelope::{Ack, Direct};
 use crate::router::link::Link;
+use crate::router::link::Tried;
 use crate::telemetry::metrics::Metrics;
 
 #[tokio::test]
@@ -31,7 +32,7 @@ async fn a_report_is_carried_out_before_the_next_may_go_on() {
         frame: "{}".into(),
     };
     let settlement = Settlement::new(&sender, &metrics, 1, ReceiptMode::None);
-    let _pump = link.push(&own, Arc::new(direct), settlement, false, Instant::now()).unwrap();
+    let _pump = link.push(&own, Arc::new(direct), settlement, Tried::Nowhere, Instant::now()).unwrap();
     let next = link.next_seq();
     let mut early = Box::pin(link.settled_before(next));
     assert!(early.as_mut().now_or_never().is_none());

@@ -121,3 +121,15 @@ pub(super) async fn resumption(a: &dyn StreamStore, b: &dyn StreamStore) {
     a.close(stream, "dave~1".into(), 4).await.unwrap();
     assert!(!second.open("dave", "dave~7", "t", Some(("dave~1", "t4"))).await.resumed, "it has ended");
 }
+
+/// What only a session had not presented that has ended makes room, though nobody acknowledges any more.
+pub(super) async fn room(a: &dyn StreamStore) {
+    let (stream, door) = (inbox("fay"), door(a));
+    door.open("fay", "fay~1", "t", None).await;
+    let two = door.open("fay", "fay~2", "t", None).await;
+    append(a, &stream, (0..20).map(|number| message(&format!("i{number}"), "x")).collect()).await;
+    a.acknowledge(stream.clone(), vec![ack(&two, "fay~2", 20)]).await.unwrap();
+    assert_eq!(append(a, &stream, vec![message("full", "x")]).await, [Stored::Saturated]);
+    a.close(stream.clone(), "fay~1".into(), 1).await.unwrap();
+    assert_eq!(append(a, &stream, vec![message("room", "x")]).await, [Stored::At(21)]);
+}

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::auth::Digest;
 use crate::bus::InstanceId;
+use crate::entropy;
 use crate::streams::memory::Now;
 use crate::streams::{
     Ack, Append, COUNTER_MEMORY, Delivered, MID_MEMORY, MIDS_MAX, Marks, Opened, Opening, READ_MAX,
@@ -81,7 +82,7 @@ struct Counter {
 
 impl Log {
     pub(super) fn new(now: Instant) -> Log {
-        let bits: [u8; 8] = rand::random();
+        let bits: [u8; 8] = entropy::random();
         Log {
             epoch: URL_SAFE_NO_PAD.encode(bits).into(),
             first: 1,
@@ -177,9 +178,9 @@ impl Log {
     }
 
     fn trim_presented(&mut self) {
-        if let Some(least) = self.sessions.iter().filter_map(|known| known.seq).min() {
-            self.trim(least);
-        }
+        // Without readers, what no later one begins with.
+        let least = self.sessions.iter().filter_map(|known| known.seq).min();
+        self.trim(least.unwrap_or(self.done));
     }
 
     /// Says whether all of them are known.
@@ -217,6 +218,14 @@ impl Log {
         now: Now,
         settings: &StreamSettings,
     ) -> Stored {
+        let bytes = message.body.len() + ENTRY_BYTES;
+        let is_full =
+            |log: &Log| log.messages.len() >= settings.messages || log.bytes + bytes > settings.bytes;
+        if !is_topic && is_full(self) {
+            // What only sessions had not presented that have ended is in nobody's way.
+            self.trim_presented();
+        }
+        let is_full = is_full(self);
         let Append { from, mid, session, generation, counter, expires_in_ms, return_to, body } = message;
         let Senders { mids, counters } = &mut **self.senders.get_or_insert_default();
         let mids = mids.entry(from).or_insert_with(|| Mids::new(now.at));
@@ -228,8 +237,6 @@ impl Log {
         {
             return Stored::OutOfOrder;
         }
-        let bytes = body.len() + ENTRY_BYTES;
-        let is_full = self.messages.len() >= settings.messages || self.bytes + bytes > settings.bytes;
         if !is_topic && !self.messages.is_empty() && is_full {
             // What follows it may not overtake it, also where nothing is remembered of the session.
             if let Some(counter) = counter {

@@ -4,12 +4,13 @@ mod log;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::{self, FutureExt as _};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::streams::{
     Ack, Answer, Append, Appended, Delivered, Marks, Opened, Opening, Range, Stored, StreamKey,
     StreamSettings, StreamStore,
@@ -103,8 +104,7 @@ impl MemoryStreams {
         make: bool,
         ask: impl FnOnce(Option<&mut Log>, Now, bool) -> T,
     ) -> T {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) };
+        let now = Now { at: Instant::now(), unix_ms: clock::unix_ms() };
         let mut kept = self.kept.lock();
         let kept = &mut *kept;
         kept.calls += 1;

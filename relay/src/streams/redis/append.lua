@@ -39,6 +39,16 @@ local function is_full(bytes)
     return held > 0 and (held >= count_max or stream.total - stream.base + bytes > bytes_max)
 end
 
+-- What only sessions had not presented that have ended is in nobody's way.
+local looked = is_topic
+local function has_room(bytes)
+    if not looked and is_full(bytes) then
+        looked = true
+        trim_presented(stream, (living()))
+    end
+    return not is_full(bytes)
+end
+
 local function make_room()
     local over = stream.head - count_max
     if over >= stream.first then trim(stream, over) end
@@ -50,7 +60,7 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
     if known then return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known end
     if not is_next(counted, generation, counter) then return 'disorder 0' end
     local bytes = #body + ENTRY_BYTES
-    if not is_topic and is_full(bytes) then
+    if not is_topic and not has_room(bytes) then
         -- What follows it may not overtake it, also where nothing is remembered of the session.
         if counter ~= '' and redis.call('EXISTS', counted) == 0 then
             redis.call('SET', counted, generation .. ' ' .. text(counter - 1) .. ' ' .. stream.epoch, 'PX', counter_memory)

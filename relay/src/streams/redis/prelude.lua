@@ -90,11 +90,11 @@ local function enter(session, reader)
         { text(reader.seq), text(reader.generation), reader.till, reader.instance }, ' '))
 end
 
--- Lets go of what every reader has presented.
+-- Lets go of what every reader has presented; where there is none, of what no later one begins with.
 local function trim_presented(stream, all)
     local least
     for _, reader in pairs(all) do
         if not least or reader.seq < least then least = reader.seq end
     end
-    if least then trim(stream, least) end
+    trim(stream, least or stream.done)
 end

@@ -1,0 +1,79 @@
+//! What is told of a send after its outcome: that a stored message was delivered, or expired. Its reader may be quicker than
+//! the store's answer to the sender's instance, and what is said first would not be believed later.
+
+use std::collections::VecDeque;
+
+use crate::telemetry::outcome::Outcome;
+
+/// Sends of `unknown` outcome that are remembered. More are unheard of within the life of a connection.
+const UNKNOWN_MAX: usize = 1_024;
+
+/// What is known of the sends of a connection that are being stored.
+#[derive(Debug, Default)]
+pub(super) struct Afterwards {
+    /// Being stored, by command. Ids grow, so this is sorted; bounded by the sends in flight.
+    storing: VecDeque<u64>,
+    /// What was heard of some of them already.
+    early: Vec<(u64, Outcome)>,
+    /// Those whose outcome is `unknown` for good.
+    unknown: VecDeque<u64>,
+}
+
+impl Afterwards {
+    /// A send is being stored.
+    pub(super) fn begin(&mut self, id: u64) {
+        self.storing.push_back(id);
+    }
+
+    /// A send has its outcome; what was heard before is to be told behind it.
+    pub(super) fn settle(&mut self, id: u64, outcome: Outcome) -> Option<Outcome> {
+        let at = self.storing.binary_search(&id).ok()?;
+        self.storing.remove(at);
+        if outcome == Outcome::Unknown {
+            if self.unknown.len() == UNKNOWN_MAX {
+                self.unknown.pop_front();
+            }
+            self.unknown.push_back(id);
+        }
+        let early = self.early.iter().position(|(early, _)| *early == id)?;
+        let (_, heard) = self.early.swap_remove(early);
+        (outcome == Outcome::Accepted).then_some(heard)
+    }
+
+    /// Something is heard of a stored message; returned if it is to be told now.
+    pub(super) fn hear(&mut self, id: u64, outcome: Outcome) -> Option<Outcome> {
+        if self.storing.binary_search(&id).is_ok() {
+            self.early.push((id, outcome));
+            return None;
+        }
+        (!self.unknown.contains(&id)).then_some(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_heard_early_is_told_behind_the_outcome() {
+        let mut afterwards = Afterwards::default();
+        afterwards.begin(3);
+        afterwards.begin(5);
+        assert_eq!(afterwards.hear(5, Outcome::Delivered), None);
+        assert_eq!(afterwards.settle(3, Outcome::Accepted), None);
+        assert_eq!(afterwards.hear(3, Outcome::Delivered), Some(Outcome::Delivered));
+        assert_eq!(afterwards.settle(5, Outcome::Accepted), Some(Outcome::Delivered));
+    }
+
+    #[test]
+    fn unknown_is_the_last_word() {
+        let mut afterwards = Afterwards::default();
+        for id in [1, 2] {
+            afterwards.begin(id);
+        }
+        assert_eq!(afterwards.hear(1, Outcome::Delivered), None);
+        assert_eq!(afterwards.settle(1, Outcome::Unknown), None);
+        assert_eq!(afterwards.settle(2, Outcome::Unknown), None);
+        assert_eq!(afterwards.hear(2, Outcome::Delivered), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! Seeds of which each is another run, and what the checker finds when a part breaks its promise.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use relay_simulation::{Mode, Plan, Spoil, cores, run, run_many};
+
+/// Runs of each mode.
+const SEEDS: u32 = 100;
+/// Of messages that a part spoils one, one in so many.
+const SPOILED_ONE_IN: u64 = 10_000;
+
+#[test]
+fn two_hundred_seeds_keep_every_promise() {
+    let failures = Mutex::new(Vec::new());
+    let note = |_: &Plan, failure: Option<String>| failures.lock().unwrap().extend(failure);
+    let mut runs = 0;
+    for (mode, seeds) in Mode::ALL.into_iter().zip([1..1 + SEEDS, 1_001..1_001 + SEEDS]) {
+        runs += run_many(seeds, &[mode], cores(), note)[0].1.runs;
+    }
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} failed; the first:\n{}", failures.len(), failures[0]);
+    assert_eq!(runs, u64::from(2 * SEEDS));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_run() {
+    for seed in [1, 2, 3] {
+        for mode in Mode::ALL {
+            let plan = Plan::new(seed, mode);
+            assert_eq!(run(&plan).unwrap().digest, run(&plan).unwrap().digest, "seed {seed}, {mode:?}");
+        }
+    }
+    let another = |seed| run(&Plan::new(seed, Mode::Safety)).unwrap().digest;
+    assert_ne!(another(1), another(4));
+}
+
+/// A run without faults, long enough for ten thousand messages to pass the part that spoils one.
+fn undisturbed(seed: u32) -> Plan {
+    Plan { faults: false, disturbed: Duration::from_secs(20), ..Plan::new(seed, Mode::Liveness) }
+}
+
+fn nth(spoil: Spoil) -> u64 {
+    // Another one for each kind.
+    SPOILED_ONE_IN / 10 + spoil as u64 * 77
+}
+
+#[test]
+fn a_store_that_spoils_one_message_is_found() {
+    for spoil in Spoil::ALL {
+        let plan = Plan { spoiled_store: Some((spoil, nth(spoil))), ..undisturbed(1) };
+        let report = run(&plan).unwrap();
+        assert!(!report.judgement.is_kept(), "{spoil:?} is not found: {report}");
+    }
+}
+
+#[test]
+fn a_bus_that_spoils_one_message_is_found() {
+    for spoil in Spoil::ALL {
+        let plan = Plan { spoiled_bus: Some((spoil, nth(spoil) / 10)), ..undisturbed(2) };
+        let report = run(&plan).unwrap();
+        assert!(!report.judgement.is_kept(), "{spoil:?} is not found: {report}");
+    }
+}
+
+#[test]
+fn without_faults_nothing_is_found() {
+    let report = run(&undisturbed(1)).unwrap();
+    assert!(report.is_good(), "{report}");
+}
