@@ -89,7 +89,7 @@ impl Scenario {
 
     /// Lets it happen; how long it took until everything worked for everybody.
     async fn happen(self, round: u32, world: &mut World, cast: &mut Cast) -> anyhow::Result<Duration> {
-        let (history, node) = (cast.history.clone(), round as usize % RELAYS);
+        let (history, node) = (cast.history.clone(), (round % RELAYS) as usize);
         let begun = Instant::now();
         match self {
             Scenario::Crash => {

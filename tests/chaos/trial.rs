@@ -17,6 +17,9 @@ const GATHERED_WITHIN: Duration = Duration::from_secs(30);
 /// Liveness: after the last fault everything works for everybody within this.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 
+/// When a fault begins, if that is true, or ends.
+type Happening = (Duration, Fault, bool);
+
 /// What came of a timeline.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -47,7 +50,7 @@ pub(crate) async fn run(timeline: Timeline, means: Means, aloud: bool) -> anyhow
 
 async fn story(
     world: &mut World,
-    steps: &[(Duration, Fault, bool)],
+    steps: &[Happening],
     seed: u32,
     history: History,
 ) -> anyhow::Result<(Duration, Judgement)> {
@@ -69,10 +72,7 @@ async fn story(
 }
 
 /// Beginnings and ends in the order of time, of what this machine can do; and what it cannot.
-fn possible(
-    timeline: &Timeline,
-    means: Means,
-) -> (Vec<(Duration, Fault, bool)>, BTreeMap<String, &'static str>) {
+fn possible(timeline: &Timeline, means: Means) -> (Vec<Happening>, BTreeMap<String, &'static str>) {
     let (mut steps, mut skipped) = (Vec::new(), BTreeMap::new());
     for step in &timeline.steps {
         match step.fault.possible(means) {

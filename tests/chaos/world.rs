@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::fault::clock;
 
-pub(crate) const RELAYS: usize = 3;
+pub(crate) const RELAYS: u32 = 3;
 const SECRET: &str = "a-secret-of-tests-that-is-long-enough-for-hs256";
 const PARTIES: [&str; 2] = ["relay-chaos", "agent-relay"];
 /// So that a timeline is short: dead connections are found in 4 s, an open circuit is tried again after one, a relay that
@@ -52,7 +52,7 @@ pub(crate) struct Form {
 
 /// What joins the relays.
 pub(crate) enum Store {
-    Single(Redis),
+    Single(Box<Redis>),
     Watched(Box<Watched>),
 }
 
@@ -86,18 +86,18 @@ impl World {
         let store = if form.is_watched {
             Store::Watched(Box::new(Watched::start().await?))
         } else {
-            Store::Single(Redis::start().await?)
+            Store::Single(Box::new(Redis::start().await?))
         };
         let minter = Minter::new(SECRET, PARTIES[0], PARTIES[1]);
         let mut world = World { nodes: Vec::new(), store, minter, folder };
-        for number in 0..RELAYS {
+        for number in 0..RELAYS as usize {
             let node = world.node(number, form).await?;
             world.nodes.push(node);
         }
-        for number in 0..RELAYS {
+        for number in 0..RELAYS as usize {
             world.revive(number)?;
         }
-        for number in 0..RELAYS {
+        for number in 0..RELAYS as usize {
             eventually("a relay is ready", READY_WITHIN, async || {
                 let address = world.nodes[number].alive()?.target.address;
                 let health = http::get(address, "/health/ready").await;
@@ -166,7 +166,7 @@ impl World {
             redis.kill().await?;
             redis.begin().await?;
         }
-        for number in 0..RELAYS {
+        for number in 0..RELAYS as usize {
             self.revive(number)?;
         }
         Ok(())

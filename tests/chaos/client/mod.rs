@@ -217,7 +217,7 @@ impl Client {
                 self.lines[which].put(id, number);
             }
         }
-        let news = if turn.is_multiple_of(4) { 1 } else { 0 };
+        let news = usize::from(turn.is_multiple_of(4));
         if stage.is_talking() && (news == 1 || turn.is_multiple_of(2)) {
             self.sent.messages += 1;
             let (to, mid) = (self.news[news].clone(), format!("q{}", self.sent.messages));
@@ -303,7 +303,9 @@ impl Client {
                     (&receipt.unknown, false),
                 ] {
                     let ids: Vec<u64> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
-                    ids.into_iter().for_each(|id| self.told(id, is_good));
+                    for id in ids {
+                        self.told(id, is_good);
+                    }
                 }
                 for failed in &receipt.failed {
                     if failed.reason == ErrorCode::OutOfOrder {

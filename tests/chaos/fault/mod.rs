@@ -46,7 +46,7 @@ pub(crate) struct Means {
 impl Fault {
     /// One by chance, of those that can befall a world with a single Redis, or with one under Sentinels.
     pub(crate) fn draw(chance: &mut Chance, means: Means, is_watched: bool) -> Fault {
-        let node = chance.below(RELAYS as u32) as usize;
+        let node = chance.below(RELAYS) as usize;
         let roll = if means.links_only { 60 + chance.below(40) } else { chance.below(100) };
         match roll {
             0..30 => Fault::Relay(RelayFault::draw(chance), node),
@@ -81,9 +81,10 @@ impl Fault {
     /// Whether both must not be at one time.
     pub(crate) fn meets(self, other: Fault) -> bool {
         match (self, other) {
-            (Fault::Rolling, Fault::Relay(..)) | (Fault::Relay(..), Fault::Rolling) => true,
             (Fault::Relay(_, one), Fault::Relay(_, other)) => one == other,
-            (Fault::Store(_), Fault::Store(_)) | (Fault::Rolling, Fault::Rolling) => true,
+            (Fault::Rolling, Fault::Relay(..) | Fault::Rolling)
+            | (Fault::Relay(..), Fault::Rolling)
+            | (Fault::Store(_), Fault::Store(_)) => true,
             (Fault::Link(_, way, one), Fault::Link(_, other_way, other))
             | (Fault::Packets(_, way, one), Fault::Packets(_, other_way, other)) => {
                 way == other_way && one == other
@@ -101,7 +102,7 @@ impl Fault {
             Fault::Link(fault, way, node) => fault.begin(world, way, node),
             Fault::Packets(fault, way, node) => fault.begin(world, way, node).await,
             Fault::Rolling => {
-                for node in 0..RELAYS {
+                for node in 0..RELAYS as usize {
                     RelayFault::Left.begin(world, node).await?;
                     RelayFault::Left.end(world, node)?;
                 }
