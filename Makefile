@@ -10,7 +10,7 @@ SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test bench simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients
+.PHONY: help run test bench chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -25,6 +25,19 @@ bench: ## the relay beside bare servers, in turn: prints the table and writes lo
 	@tests/setup/redis.sh
 	cargo build --release --quiet --package agent-relay --package relay-loadtest
 	target/release/relay-loadtest bench --markdown loadtest/RESULTS.md
+
+chaos: ## real processes under faults from seeds, then the MS4 table: SEED=7 make chaos is one timeline, TIMELINES=200 make chaos a soak
+	@tests/setup/rust.sh
+	@tests/setup/redis.sh
+	cargo build --quiet --package agent-relay --package relay-tests
+	target/debug/relay-chaos timelines $(if $(SEED),,--markdown tests/chaos/TIMELINES.md)
+	$(if $(SEED)$(TIMELINES),,$(MAKE) ms4)
+
+ms4: ## recovery times and losses: crash, fail-over, partition, region; ROUNDS=20 make ms4 for more
+	@tests/setup/rust.sh
+	@tests/setup/redis.sh
+	cargo build --quiet --package agent-relay --package relay-tests
+	target/debug/relay-chaos recovery --markdown tests/chaos/RECOVERY.md
 
 SEEDS ?= 10000
 FROM ?= 1

@@ -28,7 +28,7 @@ mod simulated {
     use tokio::time::Instant;
 
     /// Where simulations begin: in 2027.
-    const BEGIN: Duration = Duration::from_secs(1_800_000_000);
+    const BEGIN: Duration = Duration::from_hours(500_000);
 
     thread_local! {
         static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };

@@ -13,7 +13,7 @@ where
     StandardUniform: Distribution<T>,
 {
     #[cfg(any(test, feature = "test-util"))]
-    if let Some(drawn) = seeded::draw(|chance| chance.random()) {
+    if let Some(drawn) = seeded::draw(rand::RngExt::random) {
         return drawn;
     }
     rand::rng().random()

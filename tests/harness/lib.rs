@@ -12,6 +12,7 @@ pub mod key_server;
 pub mod metrics;
 pub mod peer;
 pub mod program;
+pub mod proxy;
 pub mod raw;
 pub mod reconnecting;
 pub mod redis;

@@ -57,9 +57,11 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn build() -> anyhow::Result<PathBuf> {
-    // Tests live in `<target>/<profile>/deps`.
+    // Tests live in `<target>/<profile>/deps`, programs one above.
     let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("the test is where cargo puts none")?;
+    let folder =
+        test.parent().map(|folder| if folder.ends_with("deps") { folder.parent() } else { Some(folder) });
+    let profile = folder.flatten().context("the test is where cargo puts none")?;
     let target = profile.parent().context("the test is where cargo puts none")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

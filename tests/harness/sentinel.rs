@@ -24,7 +24,7 @@ pub struct Watched {
     servers: [Redis; 2],
     /// Which of them was the primary when it was last looked at.
     primary: usize,
-    _sentinels: Vec<Child>,
+    sentinels: Vec<Child>,
     ports: Vec<u16>,
     _folder: TempDir,
 }
@@ -55,13 +55,7 @@ impl Watched {
             let question = format!("SENTINEL CKQUORUM {SERVICE}\r\n");
             until_answers(sentinel, address, &question, "+OK 3 usable").await.context("a Sentinel")?;
         }
-        let watched = Watched {
-            servers: [primary, replica],
-            primary: 0,
-            _sentinels: sentinels,
-            ports,
-            _folder: folder,
-        };
+        let watched = Watched { servers: [primary, replica], primary: 0, sentinels, ports, _folder: folder };
         watched.replicates().await?;
         Ok(watched)
     }
@@ -84,11 +78,34 @@ impl Watched {
         self.servers[1 - self.primary].thaw()
     }
 
+    /// Waits until every Sentinel says that the replica is the primary. One that died must not come back before: it is
+    /// empty, and would be taken for the primary still.
+    pub async fn taken_over(&mut self) -> anyhow::Result<()> {
+        let replica = self.servers[1 - self.primary].port().to_string();
+        let question = format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}\r\n");
+        let expected = format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{replica}\r\n", replica.len());
+        for (sentinel, port) in self.sentinels.iter_mut().zip(&self.ports) {
+            let address = SocketAddr::from(([127, 0, 0, 1], *port));
+            until_answers(sentinel, address, &question, &expected).await.context("no fail-over")?;
+        }
+        Ok(())
+    }
+
     /// Starts, empty, what was the primary, and waits until it is a replica of the other that has everything.
     pub async fn rejoin(&mut self) -> anyhow::Result<()> {
         self.servers[self.primary].begin().await?;
         self.primary = 1 - self.primary;
         self.replicates().await
+    }
+
+    /// Stops the replica where it stands: what is written from now on it has not.
+    pub fn hold_replica(&self) -> anyhow::Result<()> {
+        self.servers[1 - self.primary].freeze()
+    }
+
+    /// Lets the replica go on.
+    pub fn release_replica(&self) -> anyhow::Result<()> {
+        self.servers[1 - self.primary].thaw()
     }
 
     async fn replicates(&self) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! One relay process.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -45,6 +44,15 @@ impl Relay {
         options: &RelayOptions,
         folder: &Path,
     ) -> anyhow::Result<Relay> {
+        let mut relay = Relay::spawn_on(port, name, options, folder)?;
+        until_answers(&mut relay.child, relay.target.address, READY, "HTTP/1.1 200")
+            .await
+            .with_context(|| format!("relay {}", options.binary.display()))?;
+        Ok(relay)
+    }
+
+    /// The same without waiting, as it is not ready while what it needs is away.
+    pub fn spawn_on(port: u16, name: &str, options: &RelayOptions, folder: &Path) -> anyhow::Result<Relay> {
         let mut command = Command::new(&options.binary);
         command.arg("serve").args(&options.arguments).env_clear();
         for inherited in ["PATH", "HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"] {
@@ -53,11 +61,7 @@ impl Relay {
             }
         }
         command.envs(options.environment.iter().cloned()).env("PORT", port.to_string());
-        let mut child = Child::spawn(name, command, folder)?;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        until_answers(&mut child, address, READY, "HTTP/1.1 200")
-            .await
-            .with_context(|| format!("relay {}", options.binary.display()))?;
+        let child = Child::spawn(name, command, folder)?;
         Ok(Relay { child, target: Target::local(port)? })
     }
 }

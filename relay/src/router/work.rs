@@ -56,8 +56,8 @@ impl Router {
             let direct = Direct { session: Some(Arc::clone(&drawn.session)), ..Direct::clone(&direct) };
             (outcome, settlement) = if let Some(instance) = drawn.elsewhere {
                 let link = self.link(&instance);
-                let tried = if left == 0 { Tried::Again } else { Tried::Nowhere };
-                match link.push(&self.instance, Arc::new(direct), settlement, tried, now) {
+                let before = if left == 0 { Tried::Again } else { Tried::Nowhere };
+                match link.push(&self.instance, Arc::new(direct), settlement, before, now) {
                     Ok(pump) => {
                         tenant.spend_load(&drawn.session);
                         return self.pump_link(pump, &link);

@@ -156,10 +156,10 @@ impl FaultyStreams {
             0 => {}
             1 => drop(self.tracker.spawn(question(&*self.shelf.kept()))),
             _ => {
-                let (shelf, late) = (Arc::clone(&self.shelf), self.part_of(LATE_MAX));
+                let (behind, late) = (Arc::clone(&self.shelf), self.part_of(LATE_MAX));
                 self.tracker.spawn(async move {
                     tokio::time::sleep(late).await;
-                    let answer = question(&*shelf.kept());
+                    let answer = question(&*behind.kept());
                     answer.await
                 });
             }

@@ -88,6 +88,7 @@ pub(super) struct Session {
     /// When it had none any more.
     pub(super) left: Option<Moment>,
     pub(super) topics: BTreeMap<Arc<str>, Subscription>,
+    pub(super) asked: std::collections::BTreeSet<Arc<str>>,
     pub(super) readings: HashMap<Arc<str>, Reading>,
     pub(super) gap: Option<Moment>,
     /// The latest presented of each flow.

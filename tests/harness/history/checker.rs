@@ -26,6 +26,10 @@ impl Checker {
         match event.what {
             What::Opened { party, connection, reliable, .. } => self.opened(at, &party, connection, reliable),
             What::Closed { connection, .. } => self.closed(at, connection),
+            What::Asked { party, topic } => {
+                let session = self.session(&party, at);
+                self.books.sessions[session].asked.insert(topic);
+            }
             What::Subscribed { party, topic, qos } => {
                 let session = self.session(&party, at);
                 let subscription = Subscription { since: at, qos, in_force: true };
@@ -113,6 +117,7 @@ impl Checker {
             connection: None,
             left: None,
             topics: std::collections::BTreeMap::new(),
+            asked: std::collections::BTreeSet::new(),
             readings: HashMap::new(),
             gap: None,
             orders: HashMap::new(),
@@ -162,8 +167,8 @@ impl Checker {
             );
             return;
         };
-        let counted = counter.is_some();
-        let flow = Flow { sender: connection.session, to: to.clone(), qos, lane, counted };
+        let (sender, to_again) = (connection.session, to.clone());
+        let flow = Flow { sender, to: to_again, qos, lane, counted: counter.is_some() };
         let sent = self.books.flows.entry(flow.clone()).or_default();
         *sent += 1;
         let order = counter.unwrap_or(*sent);
@@ -270,7 +275,7 @@ impl Checker {
         }
         let is_meant = match &message.to {
             To::Agent(agent) => *agent == party.agent,
-            To::Topic(name) => to.topics.keys().any(|pattern| topic::matches(pattern, name)),
+            To::Topic(name) => to.topics.keys().chain(&to.asked).any(|pattern| topic::matches(pattern, name)),
         };
         if !is_meant {
             let detail = format!("{} to {} was presented to {party}", message.name, message.to);

@@ -136,6 +136,13 @@ pub enum What {
         /// The session ended with it, or its client forgot it.
         over: bool,
     },
+    /// A subscription is being asked for: messages may come, and need not.
+    Asked {
+        /// Whose.
+        party: Party,
+        /// To what.
+        topic: Arc<str>,
+    },
     /// A subscription is in force.
     Subscribed {
         /// Whose.
@@ -231,6 +238,7 @@ impl fmt::Display for What {
                 let over = if *over { ", its session over" } else { "" };
                 write!(f, "connection {connection} ended ({code:?}){over}")
             }
+            What::Asked { party, topic } => write!(f, "{party} asks for {topic}"),
             What::Subscribed { party, topic, qos } => write!(f, "{party} reads {topic} at {qos:?}"),
             What::Unsubscribed { party, topic } => write!(f, "{party} leaves {topic}"),
             What::Sent { attempt, name, to, qos, lane, counter } => {

@@ -101,6 +101,7 @@ impl Witness {
 
     /// A subscription is about to be asked for.
     pub fn subscribes(&mut self, id: u64, topic: &str, qos: Qos) {
+        self.history.record(What::Asked { party: self.party.clone(), topic: topic.into() });
         self.subscribing.insert(id, (topic.into(), qos));
     }
 

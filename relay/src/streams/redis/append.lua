@@ -27,8 +27,11 @@ end
 local function is_next(key, generation, counter)
     local held = counter ~= '' and redis.call('GET', key)
     if not held then return true end
-    local newest, last = string.match(held, '^(%d+) (%d+)$')
-    return tonumber(generation) >= tonumber(newest) and tonumber(counter) == tonumber(last) + 1
+    local newest, last, epoch = string.match(held, '^(%d+) (%d+) ?(.*)$')
+    if tonumber(generation) < tonumber(newest) then return false end
+    -- What was accepted and lost with the end of an epoch is not sent again: behind it the session goes on.
+    if epoch ~= stream.epoch then return tonumber(counter) > tonumber(last) end
+    return tonumber(counter) == tonumber(last) + 1
 end
 
 local function is_full(bytes)
@@ -60,7 +63,7 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
     if not is_topic and not has_room(bytes) then
         -- What follows it may not overtake it, also where nothing is remembered of the session.
         if counter ~= '' and redis.call('EXISTS', counted) == 0 then
-            redis.call('SET', counted, generation .. ' ' .. text(counter - 1), 'PX', counter_memory)
+            redis.call('SET', counted, generation .. ' ' .. text(counter - 1) .. ' ' .. stream.epoch, 'PX', counter_memory)
         end
         return 'full 0'
     end
@@ -70,7 +73,9 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
     redis.call('XADD', log, text(stream.head) .. '-0',
         'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
     remember(mids, mids_before, mid, stream.head)
-    if counter ~= '' then redis.call('SET', counted, generation .. ' ' .. counter, 'PX', counter_memory) end
+    if counter ~= '' then
+        redis.call('SET', counted, generation .. ' ' .. counter .. ' ' .. stream.epoch, 'PX', counter_memory)
+    end
     if is_topic then make_room() end
     return 'stored ' .. text(stream.head)
 end

@@ -163,3 +163,28 @@ async fn a_redis_that_wants_replicas_and_has_none_stores_nothing() {
     let stored = try_append(&store, "2").await.unwrap().stored;
     assert_eq!(stored, [Stored::At(2)]);
 }
+
+/// The sender was told that its third was accepted and does not send it again.
+#[tokio::test]
+async fn a_session_whose_last_messages_were_lost_goes_on() {
+    let (server, replica) = (TestServer::start().await, TestServer::start().await);
+    let (store, promoted) = (join(&server).await, join(&replica).await);
+    let counted = async |to: &RedisStreams, counter: u64| {
+        let mid = format!("c{counter}");
+        let append = Append { counter: Some(counter), ..conformance::message(&mid, "x") };
+        to.append(StreamKey::topic(&"acme".into(), "a"), vec![append]).await.unwrap()
+    };
+    counted(&store, 1).await;
+    replica.say(&format!("REPLICAOF 127.0.0.1 {}", server.port())).await;
+    let before = counted(&store, 2).await.marks.unwrap();
+    let stream = StreamKey::topic(&"acme".into(), "a");
+    eventually("it has followed", async || {
+        matches!(promoted.read(stream.clone(), 0, 1_000).await, Ok(Some(range)) if range.marks == before)
+    })
+    .await;
+    replica.say("REPLICAOF NO ONE").await;
+    assert_eq!(counted(&store, 3).await.stored, [Stored::At(3)]);
+    assert_eq!(counted(&promoted, 4).await.stored, [Stored::At(3)]);
+    assert_eq!(counted(&promoted, 6).await.stored, [Stored::OutOfOrder]);
+    assert_eq!(counted(&promoted, 5).await.stored, [Stored::At(4)]);
+}
