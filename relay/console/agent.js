@@ -7,6 +7,8 @@ const STABLE_MS = 60_000;
 // So that agents told to come back at once do not come in one instant.
 const SMALL_JITTER_MS = 250;
 const REQUEST_MS = 10_000;
+// The relay ends a connection that was replaced within 2 s; one that does not end is not waited for.
+const FORMER_MS = 5_000;
 
 /** What the code of a close means, for people. */
 const CLOSE_MEANING = {
@@ -47,10 +49,19 @@ function adviceOf(code) {
   return "back_off";
 }
 
+/** Frames travel alone or several in a message. */
+function framesOf(data) {
+  const frames = JSON.parse(data);
+  return Array.isArray(frames) ? frames : [frames];
+}
+
 export class Agent {
   #name;
   #page;
   #socket;
+  // The connection that the agent moves away from, and what came on the next one meanwhile.
+  #former;
+  #held = [];
   #welcome;
   #ticket;
   #wanted = false;
@@ -131,7 +142,41 @@ export class Agent {
       if (opening === this.#opening) this.#comeBack("back_off", 0, `no token: ${error.message}`);
       return;
     }
-    if (opening !== this.#opening) return;
+    if (opening === this.#opening) this.#dial(token);
+  }
+
+  /** Opens the next connection while this one lives; without a token it lives until the relay ends it. */
+  async #move() {
+    const opening = (this.#opening += 1);
+    const token = await this.#token().catch(() => undefined);
+    const former = this.#socket;
+    if (!token || opening !== this.#opening || !former) return;
+    this.#former = former;
+    const patience = setTimeout(() => former.close(), FORMER_MS);
+    former.onclose = () => {
+      clearTimeout(patience);
+      this.#letGo(former);
+    };
+    former.onmessage = ({ data }) => {
+      for (const frame of framesOf(data)) this.#takeLast(former, frame);
+    };
+    this.#dial(token);
+  }
+
+  /** What came on the next connection is newer than all that came on the former one. */
+  #letGo(former) {
+    if (this.#former !== former) return;
+    this.#former = undefined;
+    for (const frame of this.#held.splice(0)) this.#take(frame);
+  }
+
+  #takeLast(former, frame) {
+    if (frame.type === "ping") former.send(JSON.stringify({ type: "pong" }));
+    else if (frame.type === "message") this.#take(frame);
+    else this.#page.frame("in", frame);
+  }
+
+  #dial(token) {
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, [SUBPROTOCOL]);
@@ -144,8 +189,10 @@ export class Agent {
       this.#command({ type: "hello", token, client: "console/1", ...resume });
     };
     socket.onmessage = ({ data }) => {
-      const frames = JSON.parse(data);
-      for (const frame of Array.isArray(frames) ? frames : [frames]) this.#take(frame);
+      for (const frame of framesOf(data)) {
+        if (this.#former && frame.type === "message") this.#held.push(frame);
+        else this.#take(frame);
+      }
       this.#listen();
     };
     socket.onclose = ({ code }) => this.#left(code);
@@ -165,7 +212,8 @@ export class Agent {
         this.#ticket = frame.ticket;
         this.#connectedAt = Date.now();
         this.#page.state("connected", `${frame.session} · generation ${frame.generation}`);
-        if (!frame.resumed) for (const topic of this.#topics) this.#command({ type: "subscribe", topic });
+        // Subscriptions do not come back by themselves, even with the session.
+        for (const topic of this.#topics) this.#command({ type: "subscribe", topic });
         break;
       case "ping":
         this.#write({ type: "pong" });
@@ -180,6 +228,7 @@ export class Agent {
         this.#drain = frame;
         this.#ticket = frame.ticket ?? this.#ticket;
         this.#page.state("connected", `leaving in ${frame.closes_in_ms} ms: ${frame.reason}`);
+        if (frame.reason === "lease") this.#timer = setTimeout(() => this.#move(), frame.reconnect_after_ms);
         break;
       case "closing":
         this.#closing = frame;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use parking_lot::Mutex;
-use relay::bus::InstanceId;
 use relay::directory::memory::MemoryDirectory;
 use relay::directory::{AgentPage, Directory, DirectoryError, Entry, OwnEntry};
 
@@ -33,7 +32,7 @@ impl Mortal {
 }
 
 impl Directory for Mortal {
-    fn register(&self, entry: OwnEntry) -> Asked<Vec<InstanceId>> {
+    fn register(&self, entry: OwnEntry) -> Asked<Vec<Entry>> {
         self.ask(|living| living.register(entry))
     }
 

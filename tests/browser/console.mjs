@@ -20,6 +20,8 @@ if (!values.url) {
   console.error("--url http://HOST:PORT is needed");
   process.exit(2);
 }
+// More than the lease that the relay is started with.
+const LEASE_MS = 15_000;
 mkdirSync(values.screenshots, { recursive: true });
 
 const address = new URL("/console", values.url).href;
@@ -96,6 +98,15 @@ await check("nobody there is told", async () => {
   await shows(frames(alice, "receipt", "no_recipient"));
 });
 await shoot(page, "light");
+await check("an agent whose lease is over has its next connection before it leaves", async () => {
+  await frames(bob, "drain", "lease").first().waitFor({ timeout: LEASE_MS });
+  await shows(bob.locator(".detail", { hasText: /generation [2-9]/ }));
+  await shows(frames(bob, "closing", "replaced"));
+  await alice.getByLabel("Address").fill("agent/bob");
+  await alice.getByLabel(/^Payload/).fill('"after the move"');
+  await press(alice, "Send");
+  await shows(frames(bob, "message", "after the move"));
+});
 await check("a tab of its own talks to the others", async () => {
   const tab = await open(browser, `${address}?agent=carol`, { colorScheme: "dark" });
   const carol = panel(tab.page, 0);

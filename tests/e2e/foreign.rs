@@ -41,7 +41,8 @@ async fn two_agents_in_a_browser_talk() -> anyhow::Result<()> {
     let options = RelayOptions {
         binary: program::relay()?,
         arguments: vec!["--dev".to_owned()],
-        environment: Vec::new(),
+        // Long enough to talk, and short enough to see agents move.
+        environment: vec![("RELAY_LEASE_MS".to_owned(), "8000".to_owned())],
     };
     let relay = Relay::start("dev", &options, folder.path()).await?;
     let mut command = Command::new(program::tool("node")?);

@@ -3,6 +3,7 @@
 mod abuse;
 mod api;
 mod drain;
+mod duplicates;
 mod foreign;
 mod groups;
 mod health;

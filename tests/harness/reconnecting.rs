@@ -23,6 +23,9 @@ const BACK_OFF_MS: u32 = 500;
 /// How often it doubles.
 const DOUBLINGS_MAX: u32 = 6;
 
+/// What a relay takes at most to end a connection that was replaced.
+const FORMER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How many of the last messages are sent again after each return, whatever their outcome was.
 const DOUBTED: u64 = 3;
 
@@ -46,14 +49,16 @@ pub struct Sums {
     pub stored: AtomicU64,
     /// Messages presented.
     pub presented: AtomicU64,
+    /// Ways to a further connection.
+    pub returns: AtomicU64,
 }
 
-/// A way back to a relay.
+/// A way to a further connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Return {
     /// When the connection ended.
     pub left: Instant,
-    /// When the next one was welcomed.
+    /// When the next one was welcomed; before that end where the client moved.
     pub back: Instant,
     /// Whether it went on with its session.
     pub resumed: bool,
@@ -75,6 +80,8 @@ pub struct Reconnecting {
     /// The numbers of messages of which nothing says that they are stored.
     open: BTreeSet<u64>,
     come_back_ms: Option<u64>,
+    /// The lease of the connection is over.
+    is_to_move: bool,
     /// Messages presented that were counted.
     counted: usize,
 }
@@ -115,6 +122,7 @@ impl Reconnecting {
             in_flight: BTreeMap::new(),
             open: BTreeSet::new(),
             come_back_ms: None,
+            is_to_move: false,
             counted: 0,
         })
     }
@@ -139,16 +147,20 @@ impl Reconnecting {
             };
             if ended {
                 self.come_back().await?;
+            } else if self.is_to_move {
+                self.move_on().await;
             }
         }
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
         let (book, come_back_ms) = (&mut self.record.book, &mut self.come_back_ms);
+        let is_to_move = &mut self.is_to_move;
         let read = self
             .agent
             .receive(|frame, _, _| {
                 match frame {
+                    ServerFrame::Drain { reason, .. } if *reason.0 == *"lease" => *is_to_move = true,
                     ServerFrame::Drain { reconnect_after_ms, .. } => {
                         *come_back_ms = Some(*reconnect_after_ms);
                     }
@@ -247,9 +259,31 @@ impl Reconnecting {
                 }
             }
         }
-        let resumed = self.agent.greeting().resumed;
-        self.record.returns.push(Return { left, back: Instant::now(), resumed });
+        self.note_return(left, Instant::now());
         Ok(())
+    }
+
+    /// Connects to another relay, and only then leaves this one. Where that fails the connection ends at its time.
+    async fn move_on(&mut self) {
+        self.is_to_move = false;
+        let Ok(next) = self.connect().await else { return };
+        let back = Instant::now();
+        // The relay ends the former connection when all was written.
+        let (agent, book) = (&mut self.agent, &mut self.record.book);
+        let to_its_end = async { while agent.receive(|frame, _, _| book.take(frame)).await.is_ok() {} };
+        let ended = tokio::time::timeout(FORMER_PATIENCE, to_its_end).await;
+        assert!(ended.is_ok(), "{} still has its former connection", self.record.name);
+        self.settle();
+        // Ids of commands begin again; what has no outcome is sent again.
+        self.in_flight.clear();
+        self.agent = next;
+        self.note_return(Instant::now(), back);
+    }
+
+    fn note_return(&mut self, left: Instant, back: Instant) {
+        let resumed = self.agent.greeting().resumed;
+        self.record.returns.push(Return { left, back, resumed });
+        self.sums.returns.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn connect(&mut self) -> Result<Agent, ConnectError> {

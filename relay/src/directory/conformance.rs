@@ -30,10 +30,10 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    async fn register(&self, own: OwnEntry) -> Vec<InstanceId> {
-        let mut others = self.directory.register(own).await.unwrap();
-        others.sort();
-        others
+    async fn register(&self, own: OwnEntry) -> Vec<Entry> {
+        let mut before = self.directory.register(own).await.unwrap();
+        before.sort_by(|a, b| a.session.cmp(&b.session));
+        before
     }
 
     /// What it finds of an agent.
@@ -58,7 +58,8 @@ pub fn own(tenant: &str, agent: &str, session: &str, generation: u64) -> OwnEntr
 /// Puts a directory to every check. `join` adds an instance.
 pub async fn check(join: impl AsyncFn() -> Instance) {
     a_session_is_found_until_it_is_unregistered(&join).await;
-    registering_names_the_other_instances(&join).await;
+    registering_tells_what_was_there(&join).await;
+    of_two_that_register_at_once_one_finds_the_other(&join).await;
     a_late_goodbye_removes_nothing(&join).await;
     a_late_register_replaces_nothing(&join).await;
     names_do_not_run_into_one_another(&join).await;
@@ -87,18 +88,32 @@ async fn a_session_is_found_until_it_is_unregistered(join: &impl AsyncFn() -> In
     }
 }
 
-async fn registering_names_the_other_instances(join: &impl AsyncFn() -> Instance) {
-    let (a, b, c) = (join().await, join().await, join().await);
-    assert_eq!(a.register(own("t", "others", "s1", 1)).await, []);
-    assert_eq!(a.register(own("t", "others", "s2", 1)).await, []);
-    assert_eq!(b.register(own("t", "others", "s3", 1)).await, std::slice::from_ref(&a.id));
-    let mut both = [a.id.clone(), b.id.clone()];
-    both.sort();
-    assert_eq!(c.register(own("t", "others", "s4", 1)).await, both);
+async fn registering_tells_what_was_there(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    let [first, second, third] = ["s1", "s2", "s3"].map(|session| own("t", "others", session, 1));
+    assert_eq!(a.register(first.clone()).await, []);
+    assert_eq!(a.register(second.clone()).await, [a.entry(&first)]);
+    assert_eq!(b.register(third).await, [a.entry(&first), a.entry(&second)]);
     // A session that moved: where it was is told, although nothing is left there.
-    assert_eq!(a.register(own("t", "moved", "s1", 1)).await, []);
-    assert_eq!(b.register(own("t", "moved", "s1", 2)).await, std::slice::from_ref(&a.id));
-    assert_eq!(c.register(own("t", "moved", "s2", 1)).await, std::slice::from_ref(&b.id));
+    let [before, after] = [1, 2].map(|generation| own("t", "moved", "s1", generation));
+    assert_eq!(a.register(before.clone()).await, []);
+    assert_eq!(b.register(after.clone()).await, [a.entry(&before)]);
+    assert_eq!(a.register(own("t", "moved", "s2", 1)).await, [b.entry(&after)]);
+}
+
+async fn of_two_that_register_at_once_one_finds_the_other(join: &impl AsyncFn() -> Instance) {
+    let (a, b) = (join().await, join().await);
+    for round in 0..20 {
+        let agent = format!("agent-{round}");
+        let (first, second) = (own("t", &agent, "s1", 1), own("t", &agent, "s2", 1));
+        let (of_a, of_b) = tokio::join!(a.register(first.clone()), b.register(second.clone()));
+        let found = (of_a.as_slice(), of_b.as_slice());
+        let (first, second) = (a.entry(&first), b.entry(&second));
+        assert!(
+            found == (&[], std::slice::from_ref(&first)) || found == (std::slice::from_ref(&second), &[]),
+            "{found:?}"
+        );
+    }
 }
 
 async fn a_late_goodbye_removes_nothing(join: &impl AsyncFn() -> Instance) {
@@ -124,7 +139,7 @@ async fn a_late_register_replaces_nothing(join: &impl AsyncFn() -> Instance) {
     let (a, b) = (join().await, join().await);
     let newer = own("t", "late", "s", 10);
     a.register(newer.clone()).await;
-    assert_eq!(b.register(own("t", "late", "s", 9)).await, std::slice::from_ref(&a.id));
+    assert_eq!(b.register(own("t", "late", "s", 9)).await, [a.entry(&newer)]);
     assert_eq!(b.find("t", "late").await, [a.entry(&newer)]);
 }
 
@@ -152,7 +167,7 @@ async fn entries_die_with_their_instance(join: &impl AsyncFn() -> Instance) {
     eventually("the entries of the dead are gone", async || a.find("t", "death").await == [a.entry(&lives)])
         .await;
     let c = join().await;
-    assert_eq!(c.register(own("t", "death", "s3", 1)).await, std::slice::from_ref(&a.id));
+    assert_eq!(c.register(own("t", "death", "s3", 1)).await, [a.entry(&lives)]);
 }
 
 /// Every agent of a tenant, so many names at a time.
@@ -211,7 +226,7 @@ async fn members_of_a_group_are_found_and_it_is_no_agent(join: &impl AsyncFn() -
     let there = own("group", "group/x", "y~1", 1);
     a.register(agent.clone()).await;
     a.register(here.clone()).await;
-    assert_eq!(b.register(there.clone()).await, std::slice::from_ref(&a.id));
+    assert_eq!(b.register(there.clone()).await, [a.entry(&here)]);
     for instance in [&a, &b] {
         assert_eq!(instance.find("group", "group/x").await, [a.entry(&here), b.entry(&there)]);
         assert_eq!(list(instance, "group", 10).await, [(Arc::from("x"), vec![a.entry(&agent)])]);

@@ -65,12 +65,9 @@ pub struct MemoryDirectory {
 }
 
 impl Directory for MemoryDirectory {
-    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>> {
-        let others = self.hub.change_agent(&own.tenant, &own.agent, |entries| {
-            let mut others: Vec<_> = entries.iter().map(|entry| entry.instance.clone()).collect();
-            others.retain(|instance| *instance != self.instance);
-            others.sort_unstable();
-            others.dedup();
+    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
+        let before = self.hub.change_agent(&own.tenant, &own.agent, |entries| {
+            let before = entries.clone();
             let instance = self.instance.clone();
             let entry = Entry { session: own.session, instance, generation: own.generation };
             match entries.iter_mut().find(|other| other.session == entry.session) {
@@ -78,9 +75,9 @@ impl Directory for MemoryDirectory {
                 Some(other) => *other = entry,
                 None => entries.push(entry),
             }
-            others
+            before
         });
-        future::ready(Ok(others)).boxed()
+        future::ready(Ok(before)).boxed()
     }
 
     fn unregister(&self, own: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>> {

@@ -19,9 +19,9 @@ use crate::bus::InstanceId;
 /// Where sessions live.
 pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
     /// Enters a session of this instance. The wish is kept, and carried out again whenever the store loses it, until
-    /// [`Directory::unregister`]. Resolves when others can find the session, with the other instances that the agent
-    /// has sessions on at that moment: their routes to it are out of date.
-    fn register(&self, entry: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>>;
+    /// [`Directory::unregister`]. Resolves when others can find the session, with what was there of the agent at that
+    /// moment: of two that register each other's agent exactly one finds the other.
+    fn register(&self, entry: OwnEntry) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>>;
 
     /// Deletes a session of this instance.
     fn unregister(&self, entry: OwnEntry) -> BoxFuture<'static, Result<(), DirectoryError>>;

@@ -97,6 +97,15 @@ pub struct CloseSignal {
     pub reconnect_after_ms: Option<u64>,
 }
 
+impl CloseSignal {
+    /// A later connection of the session is there.
+    pub const REPLACED: CloseSignal = CloseSignal {
+        code: CloseCode::Replaced,
+        message: "another connection took over",
+        reconnect_after_ms: None,
+    };
+}
+
 /// What a session took from its queue.
 #[derive(Debug, Default)]
 pub struct Taken {

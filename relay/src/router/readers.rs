@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
+use relay_protocol::ErrorCode;
 use relay_protocol::address::agent_of_session;
-use relay_protocol::{CloseCode, ErrorCode};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -215,11 +215,7 @@ impl Router {
         let Some(local) = tenant.agents.get(agent) else { return };
         for member in &local.members {
             if *member.session == *session && member.generation < generation {
-                member.outbound.close(CloseSignal {
-                    code: CloseCode::Replaced,
-                    message: "another connection of this session",
-                    reconnect_after_ms: None,
-                });
+                member.outbound.close(CloseSignal::REPLACED);
             }
         }
     }

@@ -9,6 +9,7 @@ use relay_protocol::{Chunk, Encoding};
 
 use crate::auth::TokenKey;
 use crate::bus::InstanceId;
+use crate::directory::Entry;
 use crate::directory::OwnEntry;
 use crate::outbound::{CloseSignal, Outbound, Settlement};
 use crate::router::Router;
@@ -36,13 +37,14 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Enters a session; when this ends others can find it, unless the directory is away.
+    /// Enters a session; when this ends others can find it, unless the directory is away. Tells what was there of the
+    /// agent before, as far as that could be asked.
     pub async fn enter(
         router: &Arc<Router>,
         entry: OwnEntry,
         token: Option<TokenKey>,
         outbound: Arc<Outbound>,
-    ) -> Registration {
+    ) -> (Registration, Vec<Entry>) {
         let tenant = router.tenant(&entry.tenant);
         let connection = router.connections.fetch_add(1, Ordering::Relaxed);
         let (session, queue) = (Arc::clone(&entry.session), Arc::clone(&outbound));
@@ -52,6 +54,14 @@ impl Registration {
             let mut local = tenant.agents.entry(Arc::clone(&entry.agent)).or_default();
             // Until it is known better: what was sent to where the agent was before comes first.
             local.elsewhere |= local.members.is_empty();
+            // In one step: what comes for the session goes to one connection of it.
+            local.members.retain(|former| {
+                let stays = former.session != member.session || former.generation >= generation;
+                if !stays {
+                    former.outbound.close(CloseSignal::REPLACED);
+                }
+                stays
+            });
             local.members.push(member);
         }
         if !tenant.may_be_under_way(&entry.agent, &router.instance)
@@ -64,16 +74,17 @@ impl Registration {
         let (router_held, groups) = (Arc::clone(router), Vec::new());
         let registration = Registration { router: router_held, tenant, entry, connection, outbound, groups };
         let registered = router.directory.register(registration.entry.clone());
-        if let Ok(Ok(others)) = tokio::time::timeout(REGISTER_PATIENCE, registered).await
-            && !others.is_empty()
-        {
+        let registered = tokio::time::timeout(REGISTER_PATIENCE, registered).await;
+        let before = registered.ok().and_then(Result::ok).unwrap_or_default();
+        // The routes of other instances to it are out of date.
+        if before.iter().any(|entry| entry.instance != router.instance) {
             let (tenant, agent) = (&registration.entry.tenant, &registration.entry.agent);
             if let Some(mut local) = registration.tenant.agents.get_mut(agent) {
                 local.elsewhere = true;
             }
             router.announce_moved(tenant, agent);
         }
-        registration
+        (registration, before)
     }
 
     /// Which connection of the session it is.
@@ -146,6 +157,12 @@ impl Registration {
     pub fn replace(&self, peer: &InstanceId) {
         let OwnEntry { tenant, session, generation, .. } = &self.entry;
         self.router.tell_replaced(peer, tenant, session, *generation);
+    }
+
+    /// Another session of the agent gives way to this one.
+    pub fn take_over(&self, other: &Entry) {
+        let Entry { session, instance, generation } = other;
+        self.router.tell_replaced(instance, &self.entry.tenant, session, generation.saturating_add(1));
     }
 
     /// Enters the session as subscriber; the future ends when no later message can be missed.

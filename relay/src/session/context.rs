@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::config::limits::LimitsConfig;
+use crate::config::session::DuplicateAgents;
 use crate::entropy;
 use crate::limits::AddressPlace;
 use crate::limits::Limits as SharedLimits;
@@ -63,6 +64,10 @@ impl SessionContext {
 pub struct SessionSettings {
     /// The longest silence towards a client.
     pub heartbeat: Duration,
+    /// After how long a client is asked to move, if ever; jittered.
+    pub lease: Option<Duration>,
+    /// What becomes of an agent's sessions when another one comes.
+    pub duplicate_agents: DuplicateAgents,
     /// How long a queue may stay full, or a socket refuse to be written to.
     pub slow: Duration,
     /// What may wait for a session.
@@ -85,6 +90,8 @@ impl SessionSettings {
         let (session, auth) = (&config.session, &config.auth);
         SessionSettings {
             heartbeat: Duration::from_millis(session.heartbeat_ms),
+            lease: (session.lease_ms > 0).then(|| Duration::from_millis(session.lease_ms)),
+            duplicate_agents: session.duplicate_agents,
             slow: Duration::from_millis(session.slow_ms),
             queue: Bounds { messages: session.queue_messages, bytes: session.queue_bytes },
             read_buffer_bytes: session.read_buffer_bytes,

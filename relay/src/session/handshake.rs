@@ -140,8 +140,9 @@ async fn admit<S: Socket>(
         return Err((transport, Over::Close(refused(error))));
     }
     let left = principal.expires_at().duration_since(clock::now()).unwrap_or_default();
-    let welcome =
-        Chunk::of(&welcome(settings, hello_id, &agent, &address, left, &opened), transport.encoding());
+    let pulse = Pulse::new(settings, left, Instant::now());
+    let welcome = welcome(settings, hello_id, (&agent, &address), left, &pulse, &opened);
+    let welcome = Chunk::of(&welcome, transport.encoding());
     if let Err(end) = transport.write(welcome) {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
@@ -160,7 +161,7 @@ async fn admit<S: Socket>(
         subscriptions: Subscriptions::default(),
         seen: Seen::default(),
         replies: ReplyRights::default(),
-        pulse: Pulse::new(settings, left, Instant::now()),
+        pulse,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
         strikes: 0,
@@ -194,9 +195,9 @@ fn over(limit: Limit) -> Over {
 fn welcome<'a>(
     settings: &SessionSettings,
     hello_id: u64,
-    agent: &'a Address<'_>,
-    session: &'a Address<'_>,
+    (agent, session): (&'a Address<'_>, &'a Address<'_>),
     token_left: Duration,
+    pulse: &Pulse,
     opened: &OpenedSession,
 ) -> ServerFrame<'a> {
     ServerFrame::Welcome(Box::new(Welcome {
@@ -208,7 +209,7 @@ fn welcome<'a>(
         resumed: opened.resumed,
         ticket: opened.ticket_text().map(Into::into),
         heartbeat_ms: millis(settings.heartbeat),
-        lease_ms: None,
+        lease_ms: pulse.lease_left(Instant::now()).map(millis),
         token_expires_in_ms: millis(token_left),
         server_time_ms: clock::unix_ms(),
         limits: settings.announced(),

@@ -7,6 +7,7 @@
 mod answer;
 mod context;
 mod credit;
+mod duplicates;
 mod groups;
 mod handshake;
 mod inbound;

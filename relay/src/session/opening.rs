@@ -10,12 +10,13 @@ use relay_protocol::{CloseCode, ServerFrame};
 
 use crate::auth::Principal;
 use crate::bus::InstanceId;
-use crate::directory::OwnEntry;
+use crate::directory::{Entry, OwnEntry};
 use crate::entropy;
 use crate::outbound::{CloseSignal, Outbound};
 use crate::router::Registration;
 use crate::session::Over;
 use crate::session::context::SessionContext;
+use crate::session::duplicates;
 use crate::session::reliable::Reliable;
 use crate::session::ticket::Ticket;
 use crate::streams::{Marks, Opened, Opening, StreamKey};
@@ -95,15 +96,33 @@ pub(super) async fn place(
     };
     if claim.is_none() {
         // Entered first, which takes no time, so that no hint finds nobody here.
-        let (registration, opened) = tokio::join!(enter(&name, 1), open(context, principal, &name, None));
-        return Ok((registration, opened?));
+        let ((registration, before), opened) =
+            tokio::join!(enter(&name, 1), open(context, principal, &name, None));
+        let opened = opened?;
+        settle(context, &registration, &before, &opened)?;
+        return Ok((registration, opened));
     }
     let opened = open(context, principal, &name, claim).await?;
-    let registration = enter(&opened.session, opened.generation).await;
+    let (registration, before) = enter(&opened.session, opened.generation).await;
+    settle(context, &registration, &before, &opened)?;
     if let Some(before) = &opened.before {
         registration.replace(before);
     }
     Ok((registration, opened))
+}
+
+/// What becomes of the agent's other sessions. One that is refused leaves nothing in the store, unless it was there before.
+fn settle(
+    context: &SessionContext,
+    registration: &Registration,
+    before: &[Entry],
+    opened: &OpenedSession,
+) -> Result<(), Over> {
+    let settled = duplicates::settle(context.settings.duplicate_agents, registration, before);
+    if settled.is_err() && !opened.resumed {
+        registration.end_session(&Arc::default(), opened.generation);
+    }
+    settled
 }
 
 async fn open(

@@ -12,6 +12,21 @@ use crate::session::context::SessionSettings;
 /// How long a heartbeat may be unanswered.
 const PONG_TIMEOUT: Duration = Duration::from_millis(limit::PONG_TIMEOUT_MS);
 
+/// How long a client whose lease is over may take to move: it has to fetch a token and open a socket. The platform
+/// that leases are made for leaves 5 minutes.
+const MOVE_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long a connection may live.
+#[derive(Debug, Clone, Copy)]
+enum Lease {
+    /// For ever.
+    Unbounded,
+    /// Until then, when the client is asked to move; it has so long for it.
+    Until(Instant, Duration),
+    /// The client was asked to, and the connection ends then.
+    Over(Instant),
+}
+
 /// The clocks of a connection.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -23,6 +38,7 @@ pub(super) struct Pulse {
     unanswered: Option<Instant>,
     warn_at: Option<Instant>,
     expires_at: Instant,
+    lease: Lease,
     blocked_since: Option<Instant>,
     full_since: Option<Instant>,
 }
@@ -38,6 +54,10 @@ pub(super) enum Due {
     TokenExpiring(Duration),
     /// The token ended, and so did its grace.
     TokenExpired,
+    /// The client is to move within this time.
+    Move(Duration),
+    /// It did not.
+    LeaseOver,
     /// The queue stayed full, or the socket refused to be written to.
     Slow,
 }
@@ -47,6 +67,10 @@ impl Pulse {
     pub(super) fn new(settings: &SessionSettings, token_left: Duration, now: Instant) -> Pulse {
         // A fifth of jitter, so that sessions that came together do not beat together.
         let heartbeat = settings.heartbeat.mul_f64(entropy::random_range(0.8..=1.0));
+        let lease = settings.lease.map_or(Lease::Unbounded, |lease| {
+            let jittered = lease.mul_f64(entropy::random_range(0.9..=1.1));
+            Lease::Until(now + jittered, MOVE_PATIENCE.min(jittered / 2))
+        });
         let mut pulse = Pulse {
             heartbeat,
             slow: settings.slow,
@@ -55,11 +79,20 @@ impl Pulse {
             unanswered: None,
             warn_at: None,
             expires_at: now,
+            lease,
             blocked_since: None,
             full_since: None,
         };
         pulse.renew(settings, token_left, now);
         pulse
+    }
+
+    /// How long the connection is kept, counted from `now`.
+    pub(super) fn lease_left(&self, now: Instant) -> Option<Duration> {
+        match self.lease {
+            Lease::Unbounded => None,
+            Lease::Until(at, _) | Lease::Over(at) => Some(at.saturating_duration_since(now)),
+        }
     }
 
     /// Another token, with so much life left to it.
@@ -116,6 +149,14 @@ impl Pulse {
             self.warn_at = None;
             return Some(Due::TokenExpiring(self.expires_at - now));
         }
+        match self.lease {
+            Lease::Until(at, patience) if now >= at => {
+                self.lease = Lease::Over(now + patience);
+                return Some(Due::Move(patience));
+            }
+            Lease::Over(at) if now >= at => return Some(Due::LeaseOver),
+            Lease::Unbounded | Lease::Until(..) | Lease::Over(_) => {}
+        }
         if now >= self.beat_at {
             self.beat_at = now + self.heartbeat;
             self.unanswered.get_or_insert(now);
@@ -129,8 +170,13 @@ impl Pulse {
         let stall =
             [self.blocked_since, self.full_since].into_iter().flatten().map(|since| since + self.slow);
         let dead = self.unanswered.map(|sent| sent + PONG_TIMEOUT);
+        let lease = match self.lease {
+            Lease::Unbounded => None,
+            Lease::Until(at, _) | Lease::Over(at) => Some(at),
+        };
         stall
             .chain(dead)
+            .chain(lease)
             .chain(self.warn_at)
             .chain([self.expires_at, self.beat_at])
             .min()

@@ -153,6 +153,10 @@ impl<S: Socket> Session<S> {
                     let in_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
                     self.answer(&ServerFrame::TokenExpiring { in_ms });
                 }
+                Due::Move(patience) => self.ask_to_move("lease", 0, patience),
+                Due::LeaseOver => {
+                    return Err(close(CloseCode::Lease, "this connection has lived long enough"));
+                }
                 Due::Dead => {
                     return Err(close(CloseCode::HeartbeatTimeout, "no sign of life after a heartbeat"));
                 }
@@ -187,7 +191,7 @@ impl<S: Socket> Session<S> {
             // Before the last look into the queue: what came after it would be told as queued and never be written.
             self.registration.withdraw();
             if signal.code == CloseCode::Drain {
-                self.announce(signal);
+                self.ask_to_move("shutdown", signal.reconnect_after_ms.unwrap_or(0), FLUSH_PATIENCE);
             }
             let _ =
                 tokio::time::timeout(FLUSH_PATIENCE, std::future::poll_fn(|cx| self.poll_empty(cx))).await;
@@ -208,12 +212,12 @@ impl<S: Socket> Session<S> {
         end(transport, &over, &metrics).await;
     }
 
-    fn announce(&mut self, signal: &CloseSignal) {
-        let patience = u64::try_from(FLUSH_PATIENCE.as_millis()).unwrap_or(u64::MAX);
+    /// Tells the client to open another connection, after so many milliseconds, before this one is closed.
+    fn ask_to_move(&mut self, reason: &'static str, reconnect_after_ms: u64, patience: Duration) {
         self.answer(&ServerFrame::Drain {
-            reason: "shutdown".into(),
-            reconnect_after_ms: signal.reconnect_after_ms.unwrap_or(0),
-            closes_in_ms: patience,
+            reason: reason.into(),
+            reconnect_after_ms,
+            closes_in_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
             ticket: self.ticket_text().map(Into::into),
         });
     }

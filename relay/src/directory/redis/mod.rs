@@ -137,17 +137,12 @@ impl Inner {
 }
 
 impl Directory for RedisDirectory {
-    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<InstanceId>, DirectoryError>> {
+    fn register(&self, own: OwnEntry) -> BoxFuture<'static, Result<Vec<Entry>, DirectoryError>> {
         let inner = self.0.clone();
         inner.own.wish(&own);
         async move {
             let question = inner.commands.begin(0).map_err(|_| DirectoryError)?;
-            let before = inner.enter(&question, &own).await?;
-            let mut others: Vec<_> = before.into_iter().map(|entry| entry.instance).collect();
-            others.retain(|instance| instance != inner.leases.own());
-            others.sort_unstable();
-            others.dedup();
-            Ok(others)
+            inner.enter(&question, &own).await
         }
         .boxed()
     }

@@ -109,7 +109,7 @@ impl Fleet {
             generation: 1,
         };
         let router = &self.routers[instance];
-        let registration = Registration::enter(router, entry, None, Arc::clone(&outbound)).await;
+        let (registration, _) = Registration::enter(router, entry, None, Arc::clone(&outbound)).await;
         let (agent, address) = (address(&format!("agent/{agent}")), address(&format!("session/{name}")));
         Session { name, registration, outbound, agent, address }
     }

@@ -69,6 +69,36 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_and_hurts_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_asked_to_move_before_its_lease_is_over() {
+    let rig = Rig::new(&["--lease-ms", "10000", "--heartbeat-ms", "300000"]).await;
+    let mut client = rig.dial().await;
+    let begun = Instant::now();
+    let lease_ms = client.hello("acme/bob").await["lease_ms"].as_u64().unwrap();
+    assert!((9_000..=11_000).contains(&lease_ms), "{lease_ms}");
+    let drain = client.hear_kind("drain").await;
+    let asked = u64::try_from(begun.elapsed().as_millis()).unwrap();
+    assert!(asked.abs_diff(lease_ms) <= 2, "{asked} for {lease_ms}");
+    assert_eq!((&drain["reason"], &drain["reconnect_after_ms"]), (&"lease".into(), &0.into()));
+    assert!(drain["ticket"].is_string());
+    let (closing, code) = client.hear_close().await;
+    assert_eq!((code, &closing["reason"], &closing["reconnect"]), (4204, &"lease".into(), &"now".into()));
+    let patience = u64::try_from(begun.elapsed().as_millis()).unwrap() - asked;
+    assert!(patience.abs_diff(drain["closes_in_ms"].as_u64().unwrap()) <= 2, "{patience}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_lease_is_kept() {
+    let rig = Rig::new(&["--lease-ms", "0", "--heartbeat-ms", "300000"]).await;
+    let mut client = rig.dial().await;
+    assert!(client.hello("acme/bob").await["lease_ms"].is_null());
+    for _ in 0..20 {
+        let heard = client.hear().await;
+        assert_eq!(heard["type"], "ping");
+        client.say(r#"{"type":"pong"}"#).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leaving_instance_tells_each_client_its_own_moment_to_come_back() {
     let rig = Rig::new(&["--drain-spread-ms", "5000"]).await;
     let mut clients = Vec::new();

@@ -4,6 +4,7 @@ mod bounds;
 mod clocks;
 mod commands;
 mod degraded;
+mod duplicates;
 mod identity;
 mod presence;
 mod reliable;

@@ -67,6 +67,34 @@ async fn a_later_connection_replaces_the_former() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_moves_hears_each_message_on_one_of_its_connections() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let mut former = rig.dial().await;
+    let ticket = former.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+    for number in 1..=20 {
+        alice.command(&format!(r#""type":"send","to":"agent/bob","payload":{number}"#)).await;
+    }
+    let (mut later, _) = rig.resume("acme/bob", &ticket, "").await;
+    for number in 21..=40 {
+        alice.command(&format!(r#""type":"send","to":"agent/bob","payload":{number}"#)).await;
+    }
+    let mut heard = Vec::new();
+    loop {
+        let frame = former.next_of(&["message", "closing"]).await;
+        if frame["type"] == "closing" {
+            assert_eq!(frame["reason"], "replaced");
+            break;
+        }
+        heard.push(frame["payload"].as_u64().unwrap());
+    }
+    while heard.len() < 40 {
+        heard.push(later.next_frame("message").await["payload"].as_u64().unwrap());
+    }
+    assert_eq!(heard, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_grace_ends_a_session_and_bye_does_at_once() {
     let rig = Rig::new(&[]).await;
     for farewell in [Some(r#"{"type":"bye"}"#), None] {
