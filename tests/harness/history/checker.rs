@@ -291,7 +291,9 @@ impl Checker {
                 && one.at.is_some() == place.is_some()
                 && (place.is_some() || one.connection == now)
         };
-        let Some(before) = message.presented.iter().rev().find(same_class) else { return (None, false) };
+        let Some(before) = message.presented.iter().rev().find(same_class) else {
+            return (None, message.was_presented_to(session));
+        };
         // A store that forgot cannot know that it is a repeat: what was sent again stands in the later epoch too.
         let forgotten = match (&before.at, place) {
             (Some(before), Some(place)) => before.epoch != place.epoch && message.tries.len() > 1,
