@@ -9,6 +9,8 @@ const CODE: [&str; 5] = ["rs", "py", "mjs", "js", "ts"];
 
 /// How far into `eventually` its rest may stand.
 const EVENTUALLY_LINES: usize = 16;
+/// Its clock is paused as a whole.
+const SIMULATION: &str = "tests/simulation/";
 const METRICS: &str = "relay/src/telemetry/metrics.rs";
 const METRIC_MACROS: [&str; 6] =
     ["counter!(", "gauge!(", "histogram!(", "describe_counter!(", "describe_gauge!(", "describe_histogram!("];
@@ -42,7 +44,9 @@ fn skips_no_test(file: &File) -> Vec<String> {
 
 /// A clock that a test moves by itself makes sleeping exact; elsewhere only `eventually` rests between two looks.
 fn sleeps_in_no_test(file: &File) -> Vec<String> {
-    if !CODE.contains(&file.extension()) || is_this_test(file) || file.text.contains("start_paused = true") {
+    // Where the clock is paused nobody waits.
+    let paused = file.text.contains("start_paused = true") || file.path.starts_with(SIMULATION);
+    if !CODE.contains(&file.extension()) || is_this_test(file) || paused {
         return Vec::new();
     }
     let lines: Vec<&str> = file.text.lines().collect();

@@ -39,6 +39,8 @@ pub(super) struct Inbox {
     epoch: Arc<str>,
     /// Presented up to here.
     seq: u64,
+    /// The client said so when it came back, and the store does not know it.
+    is_news: bool,
     /// Made with the first acknowledgement.
     acks: Option<Arc<Acks>>,
 }
@@ -50,6 +52,7 @@ impl Reliable {
             generation: opened.generation,
             epoch: Arc::clone(&opened.marks.epoch),
             seq: position,
+            is_news: opened.position.is_some_and(|stored| stored < position),
             acks: None,
         };
         Reliable { inbox: Some(inbox), ..Reliable::default() }
@@ -112,7 +115,17 @@ impl<S: Socket> Session<S> {
         if goes_on {
             self.registration.hear_kept();
         }
-        let Some(inbox) = &self.reliable.inbox else { return };
+        let Some(inbox) = &mut self.reliable.inbox else { return };
+        if std::mem::take(&mut inbox.is_news) {
+            let ack = Ack {
+                session: Arc::clone(&self.registration.entry().session),
+                generation: inbox.generation,
+                epoch: Arc::clone(&inbox.epoch),
+                seq: inbox.seq,
+                expired: Vec::new(),
+            };
+            self.registration.acknowledge(inbox.acks.get_or_insert_default(), ack);
+        }
         self.outbound.see(&inbox.epoch, inbox.seq);
         if goes_on || marks.head > inbox.seq {
             self.read_inbox(marks, marks.head);
@@ -200,7 +213,7 @@ impl<S: Socket> Session<S> {
             let reason = Some("epoch".into());
             self.answer(&ServerFrame::Resume { position, recovered: false, reason });
         }
-        self.reliable.inbox = Some(Inbox { generation, epoch, seq: position, acks });
+        self.reliable.inbox = Some(Inbox { generation, epoch, seq: position, is_news: false, acks });
         self.read_inbox(&marks, marks.head);
     }
 

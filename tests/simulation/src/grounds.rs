@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::instance::Instance;
 use crate::plan::{Plan, Weather};
-use crate::spoiled_bus::Spoiler;
 use crate::spoiled_store::SpoiledStore;
 
 /// How many instances there are.
@@ -52,7 +51,6 @@ pub(crate) struct Grounds {
     pub(crate) hub: Arc<MemoryHub>,
     pub(crate) directories: Arc<MemoryDirectoryHub>,
     pub(crate) shelf: Arc<Shelf>,
-    pub(crate) spoiler: Option<Arc<Spoiler>>,
     /// Looked at, not waited for: tokio wakes those who wait for a watch in an order of its own.
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) tracker: TaskTracker,
@@ -91,7 +89,6 @@ impl Grounds {
             hub: MemoryHub::new(tracker.clone(), stop.clone()),
             directories: MemoryDirectoryHub::new(),
             shelf,
-            spoiler: plan.spoiled_bus.map(|(spoil, nth)| Spoiler::new(spoil, nth)),
             stage: watch::Sender::new(Stage::Disturbed),
             tracker,
             stop,
@@ -135,7 +132,7 @@ impl Grounds {
     }
 
     /// A place that an instance is in or may be.
-    pub(crate) fn slot(&self, chance: &mut Chance) -> usize {
+    pub(crate) fn slot(chance: &mut Chance) -> usize {
         chance.below(u32::try_from(INSTANCES).unwrap_or(1)) as usize
     }
 

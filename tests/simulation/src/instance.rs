@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use relay::auth::credulous::Credulous;
 use relay::bus::faulty::FaultyBus;
-use relay::bus::{Bus as _, BusHealth, Channel, InstanceId, SharedBus};
+use relay::bus::{Bus as _, BusHealth, Channel, InstanceId};
 use relay::directory::SharedDirectory;
 use relay::lifecycle::Lifecycle;
 use relay::limits::Limits;
@@ -63,10 +63,6 @@ impl Instance {
         let (metrics, weather) = (Metrics::new()?, &grounds.weather);
         let seed = u64::from(grounds.plan.seed) << 16 | number << 1;
         let (inner, events) = grounds.hub.join(EVENTS_MAX);
-        let inner: SharedBus = match &grounds.spoiler {
-            Some(spoiler) => spoiler.spoil(inner),
-            None => inner,
-        };
         let (bus, events) = FaultyBus::new((inner, events), weather.bus, seed, EVENTS_MAX, tracker, stop);
         let streams = FaultyStreams::new(&grounds.shelf, weather.streams, seed + 1, grounds.tracker.clone());
         if grounds.calm.load(Ordering::Relaxed) {

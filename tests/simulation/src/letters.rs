@@ -58,9 +58,13 @@ impl Outcome {
                 let ids = |ranges: &[(u64, u64)]| -> Vec<u64> {
                     ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
                 };
-                done.into_iter().flat_map(|ranges| ids(ranges)).for_each(|id| each(id, Outcome::Done));
-                ids(&receipt.unknown).into_iter().for_each(|id| each(id, Outcome::Doubtful));
-                receipt.failed.iter().for_each(|failed| each(failed.id, Outcome::Doubtful));
+                for id in done.into_iter().flat_map(|ranges| ids(ranges)) {
+                    each(id, Outcome::Done);
+                }
+                let failed = receipt.failed.iter().map(|failed| failed.id);
+                for id in ids(&receipt.unknown).into_iter().chain(failed) {
+                    each(id, Outcome::Doubtful);
+                }
             }
             ServerFrame::Error { id: Some(id), .. } => each(*id, Outcome::Doubtful),
             _ => {}
@@ -76,16 +80,16 @@ impl Letters {
     }
 
     /// Another one; nothing if one before it has to go first.
-    pub(crate) fn write(&mut self, to: String, qos: Qos, counted: bool) -> Option<u64> {
+    pub(crate) fn write(&mut self, to: String, qos: Qos, in_order: bool) -> Option<u64> {
         // One at a time: a stream that remembers no counter of the session takes any, so the second of two could be the
         // first that is stored, and the first never.
-        if counted && self.open.values().any(|open| open.letter.counter.is_some()) {
+        if in_order && self.open.values().any(|open| open.letter.counter.is_some()) {
             return None;
         }
         self.last += 1;
-        self.counter += u64::from(counted);
+        self.counter += u64::from(in_order);
         let mid = format!("{}.{}.{}", self.client, self.life, self.last);
-        let counter = counted.then_some(self.counter);
+        let counter = in_order.then_some(self.counter);
         let letter = Letter { mid, to, qos, counter };
         self.open.insert(self.last, Open { letter, in_flight: false, due: Instant::now() });
         Some(self.last)
@@ -130,9 +134,8 @@ impl Letters {
         let under_way = self.open.values().any(|open| counted(open) && open.in_flight);
         let now = Instant::now();
         let too_soon = self.open.values().any(|open| counted(open) && open.due > now);
-        let is_due = |open: &Open| match counted(open) {
-            true => !under_way && !too_soon,
-            false => !open.in_flight && open.due <= now,
+        let is_due = |open: &Open| {
+            if counted(open) { !under_way && !too_soon } else { !open.in_flight && open.due <= now }
         };
         self.open.iter().filter(|(_, open)| is_due(open)).map(|(number, _)| *number).collect()
     }

@@ -19,7 +19,6 @@ mod outage;
 mod plan;
 mod run;
 mod socket;
-mod spoiled_bus;
 mod spoiled_store;
 mod tenants;
 

@@ -1,11 +1,11 @@
 //! Runs simulations and says which seeds broke a promise.
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use relay_simulation::{Mode, Plan, cores, run, run_many};
+use tokio::time::Instant;
 
 /// How many failures are told in full.
 const TOLD_MAX: usize = 5;

@@ -49,7 +49,7 @@ fn say(grounds: &Grounds, what: String) {
 
 /// An instance ends in the middle of everything, and another is started later.
 fn crash(grounds: &Arc<Grounds>, chance: &mut Chance, away: Duration) {
-    let slot = grounds.slot(chance);
+    let slot = Grounds::slot(chance);
     let Some(instance) = grounds.take(slot) else { return };
     say(grounds, format!("instance {} crashes", instance.number));
     instance.crash(grounds);
@@ -58,7 +58,7 @@ fn crash(grounds: &Arc<Grounds>, chance: &mut Chance, away: Duration) {
 
 /// An instance leaves, and its successor is there at once, as in a rolling restart.
 fn drain(grounds: &Arc<Grounds>, chance: &mut Chance) {
-    let slot = grounds.slot(chance);
+    let slot = Grounds::slot(chance);
     let Some(instance) = grounds.take(slot) else { return };
     say(grounds, format!("instance {} leaves", instance.number));
     let leaving = Arc::clone(grounds);
@@ -87,7 +87,9 @@ fn cut_off(grounds: &Arc<Grounds>, chance: &mut Chance, away: Duration) {
     let health = if chance.below(2) == 0 { BusHealth::Down } else { BusHealth::Deaf };
     let numbers: Vec<u64> = concerned.iter().map(|instance| instance.number).collect();
     say(grounds, format!("for instances {numbers:?} the bus is {health:?} for {away:?}"));
-    concerned.iter().for_each(|instance| instance.set_bus(health));
+    for instance in &concerned {
+        instance.set_bus(health);
+    }
     let grounds = Arc::clone(grounds);
     grounds.tracker.clone().spawn(async move {
         tokio::time::sleep(away).await;
@@ -105,7 +107,9 @@ fn take_store(grounds: &Arc<Grounds>, chance: &mut Chance, away: Duration) {
     };
     let numbers: Vec<u64> = concerned.iter().map(|instance| instance.number).collect();
     say(grounds, format!("for instances {numbers:?} the store is away for {away:?}"));
-    concerned.iter().for_each(|instance| instance.set_store_away(true));
+    for instance in &concerned {
+        instance.set_store_away(true);
+    }
     let grounds = Arc::clone(grounds);
     grounds.tracker.clone().spawn(async move {
         tokio::time::sleep(away).await;

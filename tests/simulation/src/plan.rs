@@ -59,8 +59,6 @@ pub struct Plan {
     pub faults: bool,
     /// The store breaks its promise with the message of that number.
     pub spoiled_store: Option<(Spoil, u64)>,
-    /// The bus does.
-    pub spoiled_bus: Option<(Spoil, u64)>,
     /// Each event is printed.
     pub aloud: bool,
 }
@@ -74,7 +72,6 @@ impl Plan {
             disturbed: Duration::from_secs(3),
             faults: true,
             spoiled_store: None,
-            spoiled_bus: None,
             aloud: false,
         }
     }
@@ -87,6 +84,7 @@ impl Plan {
 
 /// What may go wrong in a run, and how tight it is.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each kind of trouble comes or does not, by itself")]
 pub(crate) struct Weather {
     pub(crate) bus: Faults,
     pub(crate) streams: StreamFaults,

@@ -76,7 +76,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
 
 async fn play(plan: Plan) -> anyhow::Result<Report> {
     let grounds = Grounds::new(plan).await?;
-    let clients: Vec<_> = cast(&grounds).into_iter().map(|client| tokio::spawn(client.run())).collect();
+    let clients: Vec<_> =
+        cast(&grounds).into_iter().map(|client| grounds.tracker.spawn(client.run())).collect();
     let end = Instant::now() + plan.disturbed;
     if plan.faults {
         disturb(Arc::clone(&grounds), end).await?;

@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use relay_simulation::{Mode, Plan, Spoil, cores, run, run_many};
 
-/// Runs of each mode.
-const SEEDS: u32 = 100;
+/// Runs.
+const SEEDS: u32 = 200;
 /// Of all stored messages of a run the store spoils one, at about this place.
 const SPOILED_STORED: u64 = 900;
 
 #[test]
-fn two_hundred_seeds_keep_every_promise() {
+fn two_hundred_seeds_break_no_promise_while_things_go_wrong() {
     let failures = Mutex::new(Vec::new());
     let note = |_: &Plan, failure: Option<String>| failures.lock().unwrap().extend(failure);
-    let mut runs = 0;
-    for (mode, seeds) in Mode::ALL.into_iter().zip([1..1 + SEEDS, 1_001..1_001 + SEEDS]) {
-        runs += run_many(seeds, &[mode], cores(), note)[0].1.runs;
-    }
+    let runs = run_many(1..1 + SEEDS, &[Mode::Safety], cores(), note)[0].1.runs;
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} failed; the first:\n{}", failures.len(), failures[0]);
-    assert_eq!(runs, u64::from(2 * SEEDS));
+    assert_eq!(runs, u64::from(SEEDS));
 }
 
 #[test]

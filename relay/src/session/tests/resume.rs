@@ -45,6 +45,22 @@ async fn what_came_meanwhile_is_presented_after_the_resume() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_client_says_it_has_presented_is_acknowledged_with_that() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let mut bob = rig.dial().await;
+    let ticket = bob.hello("acme/bob").await["ticket"].as_str().unwrap().to_owned();
+    send(&mut alice, "agent/bob", "m1", "").await;
+    assert!(alice.next_frame("receipt").await["accepted"].is_array());
+    let epoch = bob.next_frame("message").await["epoch"].clone();
+    // Its acknowledgement is lost with the connection, and the client knows no reason to say it again.
+    drop(bob);
+    let streams = format!(r#"{{"stream":"agent/bob","epoch":{epoch},"seq":1}}"#);
+    let _bob = rig.resume("acme/bob", &ticket, &streams).await;
+    assert!(alice.next_frame("receipt").await["delivered"].is_array());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ticket_of_another_agent_or_none_is_not_honoured() {
     let rig = Rig::new(&[]).await;
     let mut bob = rig.dial().await;

@@ -116,7 +116,7 @@ async fn a_job_that_is_held_too_long_goes_to_another() {
 
 /// A store that asks for a replica, once its connection is there.
 async fn join_replicated(server: &TestServer) -> Arc<RedisStreams> {
-    let replicas = ReplicaSettings { count: 1, timeout: Duration::from_millis(200) };
+    let replicas = ReplicaSettings { count: 1, timeout: Duration::from_secs(1) };
     let settings = RedisSettings { replicas: Some(replicas), ..RedisSettings::default() };
     let redis =
         Redis::open(&server.url(), settings, TaskTracker::new(), CancellationToken::new()).await.unwrap();
@@ -140,7 +140,7 @@ async fn what_too_few_replicas_have_is_not_known_to_stay() {
     replica.pause();
     let asked = Instant::now();
     assert_eq!(try_append(&store, "2").await, Err(StreamError::Unanswered));
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     replica.resume();
     let again = try_append(&store, "2").await.unwrap().stored;
     assert!(matches!(again[..], [Stored::Repeat { delivered: false, .. }]), "it was stored: {again:?}");
