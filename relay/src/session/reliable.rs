@@ -200,18 +200,22 @@ impl<S: Socket> Session<S> {
         self.reliable.opening = None;
         let Ok(Opened { generation, position: Some(position), marks, .. }) = opened else { return };
         let before = self.reliable.inbox.take();
-        let is_another = before.as_ref().is_some_and(|inbox| inbox.epoch != marks.epoch);
+        let reason = match &before {
+            None => Some("unavailable"),
+            Some(inbox) => (inbox.epoch != marks.epoch).then_some("epoch"),
+        };
         let acks = before.and_then(|inbox| inbox.acks);
         let epoch = Arc::clone(&marks.epoch);
         self.outbound.see(&epoch, position);
         let address = self.registration.inbox().address;
         let known = self.reliable.readings.iter().any(|reading| *reading.stream() == *address);
-        if is_another && !known {
-            // Whatever the client thinks it has read, from here on it reads this.
+        if let Some(reason) = reason
+            && !known
+        {
+            // Whatever the client thinks it has read or was told when it came, from here on it reads this.
             let (stream, epoch) = ((&*address).into(), (&*epoch).into());
             let position = Position { stream, epoch, seq: position };
-            let reason = Some("epoch".into());
-            self.answer(&ServerFrame::Resume { position, recovered: false, reason });
+            self.answer(&ServerFrame::Resume { position, recovered: false, reason: Some(reason.into()) });
         }
         self.reliable.inbox = Some(Inbox { generation, epoch, seq: position, is_news: false, acks });
         self.read_inbox(&marks, marks.head);

@@ -134,10 +134,14 @@ impl Witness {
                 self.notice(Notice::Skip { first, to: *to, reason: reason.to_string().into() });
             }
             ServerFrame::Resume { position, recovered, .. } => {
-                let after = place(position);
-                let known = self.positions.get(&after.stream);
-                if known.is_none_or(|(epoch, _)| *epoch != after.epoch) {
-                    self.positions.insert(Arc::clone(&after.stream), (Arc::clone(&after.epoch), after.seq));
+                let mut after = place(position);
+                match self.positions.get(&after.stream) {
+                    // What an earlier session of the client presented is passed over when it comes again.
+                    Some((epoch, seq)) if *epoch == after.epoch => after.seq = after.seq.max(*seq),
+                    _ => {
+                        let at = (Arc::clone(&after.epoch), after.seq);
+                        self.positions.insert(Arc::clone(&after.stream), at);
+                    }
                 }
                 self.notice(Notice::Goes { after, recovered: *recovered });
             }
