@@ -54,6 +54,8 @@ pub(crate) async fn start(fault: Fault) -> String {
     let hub = Arc::new(Hub::new(fault));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            // Else small messages wait for acknowledgements that are put off.
+            stream.set_nodelay(true).expect("a socket");
             tokio::spawn(connection(stream, Arc::clone(&hub)));
         }
     });
