@@ -9,7 +9,8 @@ use jsonwebtoken::dangerous::insecure_decode;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use crate::launch::Cluster;
+use crate::launch::{Cluster, PeerServer};
+use crate::peer::Peer;
 use crate::plan::Plan;
 use crate::process::{self, Process};
 use crate::target::Target;
@@ -31,6 +32,10 @@ pub struct Bench {
     pub redis: Option<Process>,
     /// What was started for the run.
     pub cluster: Option<Arc<Mutex<Cluster>>>,
+    /// What is there instead of relays.
+    pub peer: Option<Peer>,
+    /// It, if it was started for the run.
+    pub peer_server: Option<Arc<PeerServer>>,
 }
 
 /// Where identities come from.

@@ -8,6 +8,7 @@ use crate::capacity::PlanArgs;
 use crate::floor::{FloorSpec, ServerSpec, Upgrade};
 use crate::limit::Limit;
 use crate::matrix::MatrixArgs;
+use crate::peer::Peer;
 use crate::plan::Plan;
 use crate::results::BenchArgs;
 
@@ -55,6 +56,9 @@ pub struct RunArgs {
     /// Relays that run already.
     #[command(flatten)]
     pub running: RunningArgs,
+    /// Another server in their place.
+    #[command(flatten)]
+    pub peer: PeerArgs,
     /// Relays to be started.
     #[command(flatten)]
     pub launch: LaunchArgs,
@@ -98,30 +102,51 @@ pub struct RunningArgs {
     /// Tokens to use instead of signing any, one a line, one for each agent; the two of a pair are of one tenant
     #[arg(long, value_name = "FILE", conflicts_with = "hmac_secret")]
     pub token_file: Option<PathBuf>,
-    /// Process ids of the relays, to watch their CPU time and memory; again for each
+    /// Process ids of the relays, to watch their CPU time and memory; again for each [default: who listens there, if that
+    /// can be seen]
     #[arg(long, value_name = "PID", requires = "url")]
     pub relay_pid: Vec<u32>,
 }
 
-/// How to start relays.
+/// Another server in the relays' place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Another server in the relays' place")]
+pub struct PeerArgs {
+    /// Which one is at --url; without --url it is started if it is installed (loadtest/PEERS.md), with --redis behind Redis
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub peer: Option<Peer>,
+    /// Start it as its authors advise for many quiet connections
+    #[arg(long, requires = "peer")]
+    pub peer_tuned: bool,
+}
+
+/// How to start relays; of no use beside `--url`, unless that is of a baseline's peer.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Relays started for the run")]
 pub struct LaunchArgs {
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub instances: u32,
     /// The relay's program [default: agent-relay beside this program]
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE")]
     pub relay_binary: Option<PathBuf>,
     /// A setting of the relays, as in their environment; again for each
-    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = variable)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub relay_env: Vec<(String, String)>,
     /// Put Redis behind a single relay too; behind several it always is
-    #[arg(long, conflicts_with = "url")]
+    #[arg(long)]
     pub redis: bool,
     /// The Redis to use [default: start `redis-server`, or what `RELAY_REDIS_SERVER` names]
-    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
+}
+
+impl LaunchArgs {
+    /// Whether anything is said about relays to be started.
+    pub fn is_something(&self) -> bool {
+        let LaunchArgs { instances, relay_binary, relay_env, redis, redis_url } = self;
+        *instances != 1 || relay_binary.is_some() || !relay_env.is_empty() || *redis || redis_url.is_some()
+    }
 }
 
 /// What to compare with.

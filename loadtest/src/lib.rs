@@ -4,7 +4,7 @@
 //! [`trial`], and makes a [`report`] of what it showed. In a trial thousands of simulated [agents](agent) send payloads
 //! that are [stamped](stamp) with a number for each sender and destination; what arrived and what was answered is laid
 //! side by side by the [`checker`], which says which promises were broken. The [`floor`] is what a bare WebSocket server
-//! costs on the same machine.
+//! costs on the same machine; [peers](peer) are servers that others use for the same.
 //!
 //! It knows the relay only by its protocol (`relay-protocol`) and its command line.
 
@@ -18,8 +18,11 @@ pub mod clock;
 pub mod floor;
 pub mod launch;
 pub mod limit;
+pub mod listener;
 pub mod matrix;
 pub mod metrics;
+pub mod peer;
+pub mod place;
 pub mod plan;
 pub mod print;
 pub mod process;

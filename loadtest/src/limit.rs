@@ -20,6 +20,8 @@ pub enum Figure {
     Throughput,
     /// Microseconds of the relays' CPU time for each arrival.
     Cpu,
+    /// KiB resident for each connection, where a scenario is about that and the two are of different processes.
+    Memory,
 }
 
 /// A bound of a ratio.
@@ -42,6 +44,7 @@ impl Figure {
             Figure::P99 => "p99",
             Figure::Throughput => "throughput",
             Figure::Cpu => "cpu",
+            Figure::Memory => "memory",
         }
     }
 
@@ -51,6 +54,7 @@ impl Figure {
             Figure::P50 | Figure::P95 | Figure::P99 => "ms",
             Figure::Throughput => "/s",
             Figure::Cpu => "µs",
+            Figure::Memory => "KiB",
         }
     }
 }

@@ -4,20 +4,16 @@ use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use parking_lot::Mutex;
 
-use crate::bench::{Bench, Tokens};
-use crate::cli::{Cli, Command, CompareArgs, LaunchArgs, RunArgs, RunningArgs};
+use crate::bench::Bench;
+use crate::cli::{Cli, Command, CompareArgs, RunArgs};
 use crate::floor::beside::{Turns, take_turns};
-use crate::launch::{Cluster, ClusterOptions, RedisChoice, relay_beside_this_program};
-use crate::plan::Plan;
-use crate::process::{Process, raise_descriptor_limit};
+use crate::place::{Place, nowhere, prepare};
+use crate::process::raise_descriptor_limit;
 use crate::report::Report;
 use crate::report::against::{AgainstReport, Baseline};
 use crate::scenario::{FloorKind, Scenario};
 use crate::search::search;
-use crate::target::Target;
-use crate::token::Minter;
 
 /// Descriptors that are no sockets of agents.
 const DESCRIPTORS_SPARE: u64 = 64;
@@ -26,10 +22,14 @@ const PAIRS: u32 = 5;
 
 /// Runs what a line says, as behind `relay-loadtest run`.
 pub async fn run_line(line: &str) -> anyhow::Result<Report> {
-    let words = ["relay-loadtest", "run"].into_iter().chain(line.split_whitespace());
-    match Cli::complete(words)?.command {
+    run_words(line.split_whitespace()).await
+}
+
+/// The same of words, which may hold spaces.
+pub async fn run_words<'w>(words: impl IntoIterator<Item = &'w str>) -> anyhow::Result<Report> {
+    match Cli::complete(["relay-loadtest", "run"].into_iter().chain(words))?.command {
         Command::Run(args) => run(*args).await,
-        _ => bail!("`{line}` runs no scenario"),
+        _ => bail!("that runs no scenario"),
     }
 }
 
@@ -47,17 +47,19 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
     }
     let count = turns(&args, scenario);
-    let RunArgs { plan, running, launch, compare, search: searches, json, html, baseline, .. } = args;
-    let mut bench = if compare.no_relay {
-        nowhere(plan)?
-    } else {
-        prepare(plan, running.clone(), launch.clone(), scenario).await?
-    };
-    let beside = match baseline.filter(|_| !searches) {
-        Some(args) if args.launch == launch && args.running == running => {
-            Some(Bench { plan: args.plan, ..bench.clone() })
+    let RunArgs { plan, running, peer, launch, compare, search: searches, json, html, baseline, .. } = args;
+    let place = Place { running, peer, launch };
+    let mut bench =
+        if compare.no_relay { nowhere(plan)? } else { prepare(plan, place.clone(), scenario).await? };
+    let beside = match baseline.filter(|_| !searches).map(|args| *args) {
+        Some(RunArgs { plan, running, peer, launch, .. }) => {
+            let other = Place { running, peer, launch };
+            Some(if other == place {
+                Bench { plan, ..bench.clone() }
+            } else {
+                prepare(plan, other, scenario).await?
+            })
         }
-        Some(args) => Some(prepare(args.plan, args.running, args.launch, scenario).await?),
         None => None,
     };
     let report = if searches {
@@ -96,7 +98,9 @@ async fn in_turn(
     let taken = take_turns(bench, scenario, &turns).await?;
     let against = turns.baseline.as_ref().map(|beside| {
         let arguments = compare.against.unwrap_or_default();
-        let baseline = Baseline { arguments, plan: &beside.plan, turns: taken.baseline };
+        // Memory that one took is the other's too where both are one process.
+        let memory = scenario.floor == Some(FloorKind::Memory) && beside.relays != bench.relays;
+        let baseline = Baseline { arguments, plan: &beside.plan, turns: taken.baseline, memory };
         AgainstReport::new(&taken.run, &baseline, &compare.limit)
     });
     Report::new(bench, scenario, &taken.run, &taken.floors, against)
@@ -118,58 +122,4 @@ fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {
         _ => PAIRS,
     };
     args.compare.pairs.unwrap_or(default)
-}
-
-/// For floors alone.
-fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
-    let (targets, tokens) = (vec![Target::local(0)?], Tokens::Given(Vec::new()));
-    Ok(Bench { plan, targets, tokens, relays: Vec::new(), redis: None, cluster: None })
-}
-
-async fn prepare(
-    plan: Plan,
-    running: RunningArgs,
-    launch: LaunchArgs,
-    scenario: &Scenario,
-) -> anyhow::Result<Bench> {
-    if !running.url.is_empty() {
-        return reach(plan, running).await;
-    }
-    let cluster = start(launch, scenario).await?;
-    let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
-    let (targets, relays) = (cluster.targets(), cluster.processes());
-    let tokens = Tokens::Minter(cluster.minter().clone());
-    Ok(Bench { plan, targets, tokens, relays, redis, cluster: Some(Arc::new(Mutex::new(cluster))) })
-}
-
-async fn start(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster> {
-    let redis = match args.redis_url {
-        Some(url) => RedisChoice::Url(url),
-        None if args.redis || args.instances > 1 => RedisChoice::Own,
-        None => RedisChoice::None,
-    };
-    let binary = match args.relay_binary {
-        Some(path) => path,
-        None => relay_beside_this_program()?,
-    };
-    let own = scenario.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    // The last one counts.
-    let environment = own.chain(args.relay_env).collect();
-    let options =
-        ClusterOptions { binary, instances: args.instances, redis, arguments: Vec::new(), environment };
-    Cluster::start(options).await
-}
-
-async fn reach(plan: Plan, args: RunningArgs) -> anyhow::Result<Bench> {
-    let mut targets = Vec::new();
-    for url in &args.url {
-        targets.push(Target::resolve(url, args.allow_remote).await?);
-    }
-    let tokens = match (args.token_file, args.hmac_secret) {
-        (Some(path), _) => Tokens::read(&path)?,
-        (None, Some(secret)) => Tokens::Minter(Minter::new(&secret, args.issuer, args.audience)),
-        (None, None) => bail!("--url needs --hmac-secret (or RELAY_AUTH_HMAC_SECRET) or --token-file"),
-    };
-    let relays = args.relay_pid.into_iter().map(Process).collect();
-    Ok(Bench { plan, targets, tokens, relays, redis: None, cluster: None })
 }

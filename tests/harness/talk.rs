@@ -79,6 +79,8 @@ impl Conversation {
             relays: Vec::new(),
             redis: None,
             cluster: None,
+            peer: None,
+            peer_server: None,
         };
         let trial = Trial { bench: &bench, run: talk.seed, live: Arc::new(Live::new()?) };
         let identities = trial.identities(talk.agents, |number| Place { tenant: 0, slot: number })?;

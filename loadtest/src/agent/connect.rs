@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::agent::dialect::Dialect;
 use crate::agent::ended::ConnectError;
 use crate::agent::line::Line;
 use crate::agent::socket::Socket;
@@ -58,11 +59,32 @@ impl Agent {
         resume: Option<Resume<'_>>,
         each: impl FnMut(&ServerFrame<'_>),
     ) -> Result<Agent, ConnectError> {
-        let within = Duration::from_secs(WELCOME_TIMEOUT_S);
-        tokio::time::timeout(within, connect(address, uri, token, options, resume, each))
-            .await
-            .map_err(|_| ConnectError::Timeout(WELCOME_TIMEOUT_S))?
+        in_time(connect(address, uri, token, options, resume, each)).await
     }
+
+    /// Connects to a server that speaks something else.
+    pub async fn connect_in(
+        dialect: Dialect,
+        address: SocketAddr,
+        uri: &Uri,
+        token: &str,
+        options: &ConnectOptions,
+    ) -> Result<Agent, ConnectError> {
+        let connect = async {
+            let request = uri.clone().into_client_request().map_err(ConnectError::Upgrade)?;
+            let (socket, _) = Socket::open(address, options.source, options.receive_buffer, request).await?;
+            greet(Line::foreign(socket, dialect, options.batch), token, None, |_| {}).await
+        };
+        in_time(connect).await
+    }
+}
+
+async fn in_time(
+    connecting: impl Future<Output = Result<Agent, ConnectError>>,
+) -> Result<Agent, ConnectError> {
+    tokio::time::timeout(Duration::from_secs(WELCOME_TIMEOUT_S), connecting)
+        .await
+        .map_err(|_| ConnectError::Timeout(WELCOME_TIMEOUT_S))?
 }
 
 async fn connect(
@@ -71,7 +93,7 @@ async fn connect(
     token: &str,
     options: &ConnectOptions,
     resume: Option<Resume<'_>>,
-    mut each: impl FnMut(&ServerFrame<'_>),
+    each: impl FnMut(&ServerFrame<'_>),
 ) -> Result<Agent, ConnectError> {
     let subprotocol = options.encoding.subprotocol();
     let request = ClientRequestBuilder::new(uri.clone())
@@ -82,7 +104,16 @@ async fn connect(
     if chosen(&response) != Some(subprotocol) {
         return Err(ConnectError::Subprotocol(subprotocol));
     }
-    let mut line = Line::new(socket, options.encoding, options.batch);
+    greet(Line::new(socket, options.encoding, options.batch), token, resume, each).await
+}
+
+/// Says `hello` and waits for the `welcome`.
+async fn greet(
+    mut line: Line,
+    token: &str,
+    resume: Option<Resume<'_>>,
+    mut each: impl FnMut(&ServerFrame<'_>),
+) -> Result<Agent, ConnectError> {
     let id = line.outbox.next_id();
     let client = Some("relay-loadtest".into());
     line.outbox.push(&ClientFrame::Hello { id, token: Some(token.into()), client, resume, card: None });

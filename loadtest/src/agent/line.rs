@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use relay_protocol::{ClientFrame, Data, Encoding, ErrorCode, ServerFrame, decode_server};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::agent::dialect::{Dialect, Reader};
 use crate::agent::ended::Ended;
 use crate::agent::outbox::Outbox;
 use crate::agent::socket::{READ_MAX, Socket};
@@ -17,6 +18,8 @@ pub(crate) struct Line {
     socket: Socket,
     pub(crate) outbox: Outbox,
     encoding: Encoding,
+    /// At a server that speaks something else.
+    reader: Option<Box<dyn Reader>>,
     frames_max: usize,
     /// The name of the last `closing`, which says more than the close frame behind it.
     closing: Option<String>,
@@ -27,7 +30,22 @@ impl Line {
     pub(crate) fn new(socket: Socket, encoding: Encoding, batch: usize) -> Line {
         // Before `welcome` says otherwise, frames come alone.
         let outbox = Outbox::new(encoding, batch);
-        Line { socket, outbox, encoding, frames_max: 1, closing: None, close_code: None }
+        Line { socket, outbox, encoding, reader: None, frames_max: 1, closing: None, close_code: None }
+    }
+
+    /// At a server that speaks something else.
+    pub(crate) fn foreign(socket: Socket, dialect: Dialect, batch: usize) -> Line {
+        let outbox = Outbox::foreign(dialect.writer, batch);
+        Line { outbox, reader: Some(dialect.reader), ..Line::new(socket, Encoding::Json, batch) }
+    }
+
+    /// The last word, behind what waits; a close where there is none.
+    pub(crate) fn say_bye(&mut self) {
+        self.outbox.push(&ClientFrame::Bye);
+        if self.reader.is_some() {
+            self.outbox.hand_over(&mut self.socket);
+            self.socket.push(Message::Close(None));
+        }
     }
 
     /// Keeps to what `welcome` allows, and the relay too.
@@ -103,6 +121,9 @@ impl Line {
         each: &mut impl FnMut(&ServerFrame<'_>, u64, &mut Outbox),
     ) -> Result<usize, Ended> {
         let data = match (self.encoding, message) {
+            (_, Message::Text(_) | Message::Binary(_)) if self.reader.is_some() => {
+                return self.understand_foreign(message, each);
+            }
             (Encoding::Json, Message::Text(text)) => Data::Json(text),
             (Encoding::Msgpack, Message::Binary(bytes)) => Data::Msgpack(bytes),
             (_, Message::Text(_) | Message::Binary(_)) => return Err(Ended::broken("protocol: wrong kind")),
@@ -137,6 +158,28 @@ impl Line {
             (Ok(()), Some(fault)) => Err(Ended::broken(fault)),
             (Err(error), _) => Err(Ended::broken(format!("protocol: {error}"))),
         }
+    }
+
+    fn understand_foreign(
+        &mut self,
+        message: &Message,
+        each: &mut impl FnMut(&ServerFrame<'_>, u64, &mut Outbox),
+    ) -> Result<usize, Ended> {
+        let Line { reader: Some(reader), outbox, .. } = self else { return Ok(0) };
+        let data: &[u8] = match message {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+            _ => return Ok(0),
+        };
+        let (read_ns, mut frames) = (clock::now_ns(), 0);
+        reader.read(data, &mut |frame| {
+            frames += 1;
+            if matches!(frame, ServerFrame::Ping) {
+                outbox.push(&ClientFrame::Pong);
+            }
+            each(frame, read_ns, outbox);
+        })?;
+        Ok(frames)
     }
 
     /// The end as the relay explained it.

@@ -4,6 +4,7 @@
 //! flushes once; it can be dropped at any time without losing a frame.
 
 pub mod connect;
+pub mod dialect;
 pub mod ended;
 pub mod outbox;
 pub mod socket;
@@ -17,6 +18,7 @@ use relay_protocol::server::Limits;
 use relay_protocol::{Address, ClientFrame, ServerFrame};
 
 pub use connect::ConnectOptions;
+pub use dialect::Dialect;
 pub use ended::{ConnectError, Ended};
 pub use outbox::Outbox;
 pub use socket::Socket;
@@ -111,9 +113,9 @@ impl Agent {
         answer.await?.map_err(|code| ConnectError::Command { command: "subscribe", code })
     }
 
-    /// Says `bye` and returns how the relay closed, if it did soon.
+    /// Says `bye`, or closes where there is no such word, and returns how the relay closed, if it did soon.
     pub async fn leave(mut self) -> Option<Ended> {
-        self.outbox().push(&ClientFrame::Bye);
+        self.line.say_bye();
         let ended = async {
             loop {
                 if let Err(ended) = self.receive(|_, _, _| {}).await {

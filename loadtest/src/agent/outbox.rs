@@ -5,6 +5,7 @@ use relay_protocol::client::ReceiptMode;
 use relay_protocol::{Address, Chunk, ClientFrame, Encoding, Payload, Send};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+use crate::agent::dialect::Writer;
 use crate::agent::socket::Socket;
 
 /// The most frames that may wait; a sender that is behind goes on when the relay has taken some.
@@ -14,6 +15,8 @@ const WAITING_MAX: usize = 16_384;
 #[derive(Debug)]
 pub struct Outbox {
     encoding: Encoding,
+    /// At a server that speaks something else.
+    writer: Option<Box<dyn Writer>>,
     batch: usize,
     message_bytes_max: usize,
     last_id: u64,
@@ -24,11 +27,18 @@ impl Outbox {
     pub(crate) fn new(encoding: Encoding, batch: usize) -> Outbox {
         Outbox {
             encoding,
+            writer: None,
             batch: batch.max(1),
             message_bytes_max: usize::MAX,
             last_id: 0,
             waiting: Vec::new(),
         }
+    }
+
+    /// For a server that speaks something else.
+    pub(crate) fn foreign(writer: Box<dyn Writer>, batch: usize) -> Outbox {
+        let batch = batch.min(writer.batch_max());
+        Outbox { writer: Some(writer), ..Outbox::new(Encoding::Json, batch) }
     }
 
     /// Keeps batches within what the relay takes.
@@ -46,8 +56,13 @@ impl Outbox {
     /// Queues a frame.
     pub fn push(&mut self, frame: &ClientFrame<'_>) {
         let mut bytes = Vec::with_capacity(128);
-        frame.encode(self.encoding, &mut bytes);
-        self.waiting.push(Chunk::one(bytes));
+        match &mut self.writer {
+            None => frame.encode(self.encoding, &mut bytes),
+            Some(writer) => writer.write(frame, &mut bytes),
+        }
+        if !bytes.is_empty() {
+            self.waiting.push(Chunk::one(bytes));
+        }
     }
 
     /// Queues a `send`, to which `refine` may add.
@@ -75,7 +90,10 @@ impl Outbox {
         let mut rest = self.waiting.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(self.fitting(rest));
-            socket.push(message(self.encoding, Chunk::join(self.encoding, now).bytes));
+            socket.push(match &self.writer {
+                None => message(self.encoding, Chunk::join(self.encoding, now).bytes),
+                Some(writer) => writer.message(now),
+            });
             rest = later;
         }
         self.waiting.clear();

@@ -18,7 +18,7 @@ use crate::capacity::model::{Load, Measured, Prices};
 use crate::capacity::scaling::Scrape;
 use crate::capacity::words::{decision_words, plan_words};
 use crate::metrics::Metrics;
-use crate::target::Target;
+use crate::target::{RELAY_PATH, Target};
 
 /// Between two looks at the relays' processor time: their metrics count whole hundredths.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ pub async fn plan(args: &PlanArgs) -> anyhow::Result<String> {
 async fn decide(args: &PlanArgs) -> anyhow::Result<String> {
     let mut targets = Vec::new();
     for url in &args.scrape {
-        targets.push(Target::resolve(url, args.allow_remote).await?);
+        targets.push(Target::resolve(url, RELAY_PATH, args.allow_remote).await?);
     }
     let before = Metrics::of(&targets).await?;
     tokio::time::sleep(LOOK_AGAIN).await;

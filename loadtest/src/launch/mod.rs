@@ -1,6 +1,7 @@
-//! Starts relays, and Redis where they need one, and stops them whatever happens.
+//! Starts relays, and Redis where they need one, and stops them whatever happens; and servers to compare them with.
 
 pub mod child;
+pub mod peer;
 pub mod ready;
 pub mod redis;
 pub mod relay;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 pub use child::Child;
+pub use peer::PeerServer;
 pub use redis::RedisServer;
 pub use relay::{Relay, RelayOptions};
 

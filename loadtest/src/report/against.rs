@@ -20,6 +20,8 @@ pub struct Baseline<'b> {
     pub plan: &'b Plan,
     /// What it showed, turn by turn.
     pub turns: Vec<Performance>,
+    /// Whether memory is to be compared.
+    pub memory: bool,
 }
 
 /// A run beside its baseline.
@@ -61,13 +63,15 @@ pub struct Verdict {
     pub kept: bool,
 }
 
-const FIGURES: [Figure; 5] = [Figure::P50, Figure::P95, Figure::P99, Figure::Throughput, Figure::Cpu];
+const FIGURES: [Figure; 6] =
+    [Figure::P50, Figure::P95, Figure::P99, Figure::Throughput, Figure::Cpu, Figure::Memory];
 
 impl AgainstReport {
     /// Compares the turns of a run with those of its baseline, pair by pair.
     pub fn new(run: &[Performance], baseline: &Baseline<'_>, limits: &[Limit]) -> AgainstReport {
         let figures: BTreeMap<Figure, Ratio> = FIGURES
             .into_iter()
+            .filter(|figure| *figure != Figure::Memory || baseline.memory)
             .filter_map(|figure| Some((figure, Ratio::of(figure, run, &baseline.turns)?)))
             .collect();
         let verdict = |limit: &Limit| {
@@ -148,5 +152,6 @@ fn figure_of(turn: &Performance, figure: Figure) -> Option<f64> {
         Figure::P99 => Some(latency.p99),
         Figure::Throughput => Some(turn.throughput()),
         Figure::Cpu => turn.per_cpu_second().map(|messages| 1e6 / messages),
+        Figure::Memory => turn.rss_bytes_per_connection.map(|bytes| bytes / 1024.0),
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::bench::Bench;
 use crate::checker::Tally;
 use crate::floor::beside::Beside;
+use crate::peer::Peer;
 use crate::plan::{EncodingChoice, Receipt};
 use crate::report::against::AgainstReport;
 use crate::report::figures::{FloorReport, Milliseconds, RelayFigures, median};
@@ -32,6 +33,9 @@ pub struct Report {
     pub scenario: &'static str,
     /// How many agents.
     pub agents: u32,
+    /// What was run instead of relays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
     /// How many relays.
     pub instances: usize,
     /// Size of payloads.
@@ -133,6 +137,7 @@ impl Report {
         Ok(Report {
             scenario: scenario.name,
             agents: plan.agents,
+            peer: bench.peer,
             instances: bench.targets.len(),
             payload: plan.payload,
             depth: plan.depth,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::peer::Peer;
 use crate::report::Report;
 use crate::report::figures::{FloorReport, Milliseconds};
 
@@ -79,20 +80,27 @@ impl Report {
         let depth = self.depth.map_or(String::new(), |depth| format!(", depth {depth}"));
         let relays = match (self.turns, self.instances) {
             (0, _) => "no relay".to_owned(),
-            (_, 1) => "1 relay".to_owned(),
-            (_, count) => format!("{count} relays"),
+            (_, 1) => format!("1 {}", self.server()),
+            (_, count) => format!("{count} {}s", self.server()),
         };
         let seconds = format!("{:.1} s in {} turns", self.duration_s, self.turns);
         let Report { scenario, agents, payload, .. } = self;
         format!("{scenario}: {agents} agents, {relays}, {payload} bytes{rate}{depth}, {seconds}")
     }
 
+    /// What was run.
+    fn server(&self) -> &'static str {
+        self.peer.map_or("relay", Peer::name)
+    }
+
     fn cpu_words(&self) -> String {
         let generator = format!("generator {:.2} s", self.generator_cpu_seconds);
-        let relay = self.cpu_seconds.map(|seconds| format!("relay {seconds:.2} s"));
+        let server = self.server();
+        let relay = self.cpu_seconds.map(|seconds| format!("{server} {seconds:.2} s"));
         let redis = self.redis_cpu_seconds.map(|seconds| format!("redis {seconds:.2} s"));
-        let messages =
-            self.messages_per_cpu_second.map(|messages| format!("{messages:.0} messages a relay CPU second"));
+        let messages = self
+            .messages_per_cpu_second
+            .map(|messages| format!("{messages:.0} messages a {server} CPU second"));
         [Some(generator), relay, redis, messages].into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 

@@ -8,9 +8,10 @@ use hdrhistogram::Histogram;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::agent::{Agent, ConnectError, ConnectOptions, Ended};
+use crate::agent::{Agent, ConnectError, ConnectOptions, Dialect, Ended};
 use crate::checker::Books;
 use crate::clock::{self, SECOND_NS};
+use crate::peer::Peer;
 use crate::target::Target;
 use crate::token::Identity;
 use crate::trial::Trial;
@@ -87,6 +88,7 @@ impl Crew {
             let way = Way {
                 target: trial.target(number).clone(),
                 options: trial.connect_options(number),
+                dialect: dialect(trial, &member.identity)?,
                 report: report.clone(),
                 follow: follow.clone(),
                 live: Arc::clone(&trial.live),
@@ -112,10 +114,18 @@ impl Crew {
     }
 }
 
+/// What an agent speaks, if not as to a relay.
+fn dialect(trial: &Trial<'_>, identity: &Identity) -> anyhow::Result<Option<Dialect>> {
+    let dialect =
+        |peer: Peer| peer.dialect(identity).with_context(|| format!("{} is no agent", identity.agent));
+    trial.bench.peer.map(dialect).transpose()
+}
+
 /// What an agent needs to connect and be driven.
 struct Way {
     target: Target,
     options: ConnectOptions,
+    dialect: Option<Dialect>,
     report: mpsc::Sender<anyhow::Result<u64>>,
     follow: watch::Receiver<Stage>,
     live: Arc<Live>,
@@ -124,7 +134,7 @@ struct Way {
 async fn enlist<R: Role>(number: u32, member: Member<R>, way: Way, permit: OwnedSemaphorePermit) -> Books {
     let Member { identity, role, topics, wake } = member;
     let begun_ns = clock::now_ns();
-    let connected = connect(&identity, &topics, &way.target, &way.options).await;
+    let connected = connect(&identity, &topics, &way.target, &way.options, way.dialect).await;
     drop(permit);
     match connected {
         Ok(agent) => {
@@ -146,8 +156,13 @@ async fn connect(
     topics: &[String],
     target: &Target,
     options: &ConnectOptions,
+    dialect: Option<Dialect>,
 ) -> Result<Agent, ConnectError> {
-    let mut agent = Agent::connect(target.address, &target.uri, &identity.token, options).await?;
+    let (address, uri, token) = (target.address, &target.uri, &identity.token);
+    let mut agent = match dialect {
+        None => Agent::connect(address, uri, token, options).await?,
+        Some(dialect) => Agent::connect_in(dialect, address, uri, token, options).await?,
+    };
     for topic in topics {
         agent.subscribe(topic, |_| {}).await?;
     }
