@@ -20,7 +20,7 @@ run: ## a relay with its console page on this machine; no other server needed
 
 test: setup fmt-check scripts lint docs generated-check unit clients ## everything that CI runs
 
-bench: ## the relay beside bare servers, in turn: prints the table and writes loadtest/RESULTS.md; about eight minutes
+bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; eight minutes, and three for each peer
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
 	cargo build --release --quiet --package agent-relay --package relay-loadtest

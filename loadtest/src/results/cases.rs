@@ -2,6 +2,7 @@
 
 use crate::limit;
 use crate::report::Report;
+use crate::report::against::Ratio;
 use crate::report::figures::FloorReport;
 
 /// One row of the table.
@@ -30,6 +31,10 @@ pub(crate) enum Figure {
     Memory(f64, f64),
     /// Milliseconds until all are back, at most.
     Storm(f64),
+    /// Deliveries for each CPU second by those of a peer, at least.
+    Beside(Option<f64>),
+    /// Memory for each connection by that of a peer, at most.
+    MemoryBeside(Option<f64>),
 }
 
 /// The floor that bounds are about: axum's WebSocket as it comes.
@@ -109,22 +114,37 @@ pub(crate) const CASES: &[Case] = &[
     },
 ];
 
-impl Case {
+impl Figure {
     /// The figure in words, with the verdict where there is a bound.
-    pub(crate) fn figure(&self, report: &Report) -> String {
-        let said = match self.figure {
+    pub(crate) fn words(self, report: &Report) -> String {
+        let against = |figure| report.against.as_ref()?.figures.get(&figure);
+        let said = match self {
             Figure::CpuRatio(bound) => ratios(report, bound),
             Figure::PerCpuSecond => report
                 .messages_per_cpu_second
                 .map(|messages| format!("{:.0} k a relay CPU second", messages / 1e3)),
-            Figure::Gain => report.against.as_ref().and_then(|against| {
-                let cpu = against.figures.get(&limit::Figure::Cpu)?;
-                Some(format!(
+            Figure::Gain => against(limit::Figure::Cpu).map(|cpu| {
+                format!(
                     "{:.1}× [{:.1}–{:.1}] as many a CPU second",
                     1.0 / cpu.ratio,
                     1.0 / cpu.max,
                     1.0 / cpu.min
-                ))
+                )
+            }),
+            Figure::Beside(bound) => against(limit::Figure::Cpu).map(|cpu| {
+                let ratio = 1.0 / cpu.ratio;
+                let bound = bound.map(|bound| format!(" (≥ {bound}: {})", verdict(ratio >= bound)));
+                format!(
+                    "{ratio:.2}× [{:.2}–{:.2}] as many a CPU second{}",
+                    1.0 / cpu.max,
+                    1.0 / cpu.min,
+                    bound.unwrap_or_default()
+                )
+            }),
+            Figure::MemoryBeside(bound) => against(limit::Figure::Memory).map(|memory| {
+                let Ratio { run, baseline, ratio, .. } = memory;
+                let bound = bound.map(|bound| format!(" (≤ {bound}: {})", verdict(*ratio <= bound)));
+                format!("{run:.2} by {baseline:.2} KiB: {ratio:.2}×{}", bound.unwrap_or_default())
             }),
             Figure::Memory(bound, bound_after) => {
                 let (kib, after) = (report.rss_bytes_per_connection, report.rss_bytes_per_connection_at_end);

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
+use crate::limit::Figure;
+use crate::peer::Peer;
 use crate::process::cores;
 use crate::report::Report;
 use crate::results::{BenchArgs, Shown};
@@ -12,10 +14,12 @@ Made by `make bench`; do not edit. The relay and bare WebSocket servers that onl
 payloads (128 bytes) and depth; figures are medians of those turns. `axum` is axum's WebSocket as it comes, `raw,4096` \
 tokio-tungstenite on the raw socket with a read buffer of 4 KiB, both writing all that waits at once. An echo goes back to \
 where it came from; a message of the relay is authenticated, addressed, checked against limits and delivered to another \
-connection. Compare ratios and figures by CPU second only: the generator shares the machine.\n\n";
+connection. Compare ratios and figures by CPU second only: the generator shares the machine. Servers that others use for the same are \
+configured as `loadtest/PEERS.md` says; ratios to them are by the relay's CPU time and memory, pairs in turn, in brackets the \
+least and the most of a pair.\n\n";
 
 /// The document.
-pub(super) fn document(args: &BenchArgs, shown: &[Shown]) -> String {
+pub(super) fn document(args: &BenchArgs, shown: &[Shown], missing: &[Peer]) -> String {
     let mut text = HEAD.to_owned();
     let others = shown.iter().filter_map(|shown| shown.report.headroom.map(|headroom| headroom.others_cores));
     let busiest = others.fold(0.0, f64::max);
@@ -29,31 +33,50 @@ pub(super) fn document(args: &BenchArgs, shown: &[Shown]) -> String {
         args.duration
     );
     text.push_str(
-        "| case | result | relay CPU s for a million | floors' CPU s for a million | deliveries/s | p50 ms | p99 ms | promises |\n\
+        "| case | result | relay CPU s for a million | the others' CPU s for a million | deliveries/s | p50 ms | p99 ms | promises |\n\
          | --- | --- | ---: | --- | ---: | ---: | ---: | --- |\n",
     );
-    for Shown { case, report } in shown {
+    for row @ Shown { entry, report } in shown {
         // What is about memory or a moment has no throughput.
-        let told = |words: String| if case.once { "–".to_owned() } else { words };
+        let told = |words: String| if entry.once { "–".to_owned() } else { words };
         let latency = &report.latency_ms;
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            case.name,
-            case.figure(report),
+            entry.name,
+            entry.figure.words(report),
             told(per_million(report.messages_per_cpu_second)),
-            floors(report),
+            beside(row),
             told(format!("{:.0}", report.throughput_per_s)),
             told(format!("{:.2}", latency.p50)),
             told(format!("{:.2}", latency.p99)),
-            report.promises()
+            row.promises()
         );
     }
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|peer| peer.name()).collect();
+        let _ = writeln!(text, "\nNot installed here, so not compared with: {}.", names.join(", "));
+    }
     text.push_str("\n## How each was run\n\n");
-    for Shown { case, .. } in shown {
-        let _ = writeln!(text, "- {}: `relay-loadtest run {}`", case.name, case.arguments);
+    for Shown { entry, .. } in shown {
+        let words: Vec<String> = entry.words.iter().map(|word| quoted(word)).collect();
+        let _ = writeln!(text, "- {}: `relay-loadtest run {}`", entry.name, words.join(" "));
     }
     text
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    if word.contains(' ') { format!("\"{word}\"") } else { word.to_owned() }
+}
+
+/// What was run beside the relay.
+fn beside(row: &Shown) -> String {
+    let cpu = row.report.against.as_ref().and_then(|against| against.figures.get(&Figure::Cpu));
+    match (row.entry.peer, cpu) {
+        (Some(peer), Some(cpu)) if !row.entry.once => format!("{} {:.2}", peer.name(), cpu.baseline),
+        _ => floors(&row.report),
+    }
 }
 
 fn per_million(messages_per_cpu_second: Option<f64>) -> String {
