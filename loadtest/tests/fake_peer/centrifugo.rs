@@ -8,10 +8,11 @@ use crate::fake_peer::{Desk, Session, claims};
 pub(crate) struct Centrifugo {
     desk: Desk,
     user: Option<String>,
+    ponged: bool,
 }
 
 pub(crate) fn session(desk: Desk) -> Centrifugo {
-    Centrifugo { desk, user: None }
+    Centrifugo { desk, user: None, ponged: false }
 }
 
 impl Session for Centrifugo {
@@ -32,6 +33,7 @@ impl Session for Centrifugo {
 
 impl Centrifugo {
     fn answer(&mut self, command: &Value) -> Option<Value> {
+        self.ponged |= *command == json!({});
         let id = command.get("id")?.as_u64().filter(|id| *id > 0).expect("an id");
         if let Some(connect) = command.get("connect") {
             let claims = claims(connect["token"].as_str().unwrap_or_default());
@@ -52,6 +54,7 @@ impl Centrifugo {
             self.desk.subscribe(channel, channel);
             return Some(json!({ "id": id, "subscribe": {} }));
         }
+        assert!(self.ponged, "the ping was answered by now");
         let publish = command.get("publish").expect("a command");
         let channel = publish["channel"].as_str().expect("a channel");
         let publication = json!({ "data": publish["data"], "info": { "user": user, "client": "c1" } });

@@ -11,10 +11,11 @@ const INFO: &str = "INFO {\"server_id\":\"x\",\"version\":\"2.15.2\",\"max_paylo
 pub(crate) struct Nats {
     desk: Desk,
     connected: bool,
+    ponged: bool,
 }
 
 pub(crate) fn session(desk: Desk) -> Nats {
-    Nats { desk, connected: false }
+    Nats { desk, connected: false, ponged: false }
 }
 
 impl Session for Nats {
@@ -32,10 +33,13 @@ impl Session for Nats {
                 ["CONNECT", ..] => self.connected = true,
                 // The server asks too.
                 ["PING"] => self.desk.say(Message::binary("PONG\r\nPING\r\n")),
-                ["PONG"] => {}
+                ["PONG"] => self.ponged = true,
                 ["SUB", subject, sid] => self.desk.subscribe(subject, sid),
                 ["PUB", subject, reply, length] => {
-                    assert!(self.connected, "CONNECT comes first");
+                    assert!(
+                        self.connected && self.ponged,
+                        "CONNECT comes first, and the ping was answered by now"
+                    );
                     let (payload, behind) = rest.split_at(length.parse().expect("a length"));
                     rest = behind.strip_prefix("\r\n").expect("the end of the payload");
                     let message =

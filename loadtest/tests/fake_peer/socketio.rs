@@ -10,10 +10,11 @@ const OPENING: &str = r#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":[],"pingInter
 pub(crate) struct SocketIo {
     desk: Desk,
     who: Option<Claims>,
+    ponged: bool,
 }
 
 pub(crate) fn session(desk: Desk) -> SocketIo {
-    SocketIo { desk, who: None }
+    SocketIo { desk, who: None, ponged: false }
 }
 
 impl Session for SocketIo {
@@ -39,7 +40,8 @@ impl Session for SocketIo {
             let (id, event) = event.split_at(begin);
             self.event(id, &serde_json::from_str(event).expect("an event"));
         } else {
-            assert!(text == "3" || text == "41", "{text} is no packet");
+            assert_eq!(text, "3", "no packet that an agent sends");
+            self.ponged = true;
         }
     }
 }
@@ -54,6 +56,7 @@ impl SocketIo {
                 self.desk.say(format!("43{id}[]"));
             }
             Some("send") => {
+                assert!(self.ponged, "the ping was answered by now");
                 let packet = json!(["message", format!("agent/{sub}"), to, event[2]]);
                 self.desk.publish(&format!("{tid}.{to}"), |_| vec![format!("42{packet}").into()]);
             }
