@@ -5,12 +5,13 @@ SHELL := bash
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-NODE_PROJECTS := tests/clients/node tests/browser
+SOCKETIO := loadtest/peers/socketio
+NODE_PROJECTS := tests/clients/node tests/browser $(SOCKETIO)
 SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test bench chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients
+.PHONY: help run test bench chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients peers
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -18,11 +19,12 @@ help: ## what there is
 run: ## a relay with its console page on this machine; no other server needed
 	cargo run --quiet --package agent-relay -- serve --dev
 
-test: setup fmt-check scripts lint docs generated-check unit clients ## everything that CI runs
+test: setup fmt-check scripts lint docs generated-check unit clients peers ## everything that CI runs
 
 bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; eight minutes, and three for each peer
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
+	@tests/setup/node.sh $(SOCKETIO) || echo 'bench: without Socket.IO' >&2
 	cargo build --release --quiet --package agent-relay --package relay-loadtest
 	target/release/relay-loadtest bench --markdown loadtest/RESULTS.md
 
@@ -75,6 +77,10 @@ generated: ## writes the files that are made from the code
 
 generated-check:
 	@$(WRITE_REFERENCE) | diff -u $(REFERENCE) - || { echo 'out of date: run make generated' >&2; exit 1; }
+
+peers: ## the load generator at a real Socket.IO, over Redis: nothing may be lost
+	@cargo run --quiet --package relay-loadtest -- run direct --peer=socketio --redis --agents=20 --depth=4 --duration=1
+	@cargo run --quiet --package relay-loadtest -- run fan-out --peer=socketio --redis --agents=20 --duration=1
 
 clients: ## the golden vectors in other languages
 	@told=$$(node --test tests/clients/node/vectors.test.mjs 2>&1) || { echo "$$told"; exit 1; }; tail -n 8 <<< "$$told"

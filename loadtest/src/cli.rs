@@ -116,7 +116,7 @@ pub struct PeerArgs {
     #[arg(long, value_enum, value_name = "NAME")]
     pub peer: Option<Peer>,
     /// Start it as its authors advise for many quiet connections
-    #[arg(long, requires = "peer")]
+    #[arg(long, requires = "peer", conflicts_with = "url")]
     pub peer_tuned: bool,
 }
 
