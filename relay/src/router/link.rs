@@ -63,6 +63,8 @@ pub(super) struct Pending {
     pub(super) direct: Arc<Direct<Arc<str>>>,
     /// Where it was sent besides.
     pub(super) tried: Tried,
+    /// Its number.
+    pub(super) seq: u64,
     sent_at: Instant,
 }
 
@@ -174,7 +176,7 @@ impl Link {
         match pushed {
             Ok(pump) => {
                 state.used_at = now;
-                state.pending.push_back(Some(Pending { settlement, direct, tried, sent_at: now }));
+                state.pending.push_back(Some(Pending { settlement, direct, tried, seq, sent_at: now }));
                 Ok(pump)
             }
             Err(_) => Err(settlement),

@@ -3,7 +3,6 @@
 //! Order: everything for an agent goes through its entry here, under the entry's lock. While the entry is being
 //! resolved later messages are held behind earlier ones, and those that an instance sent back go before all.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,12 +15,12 @@ use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::directory::{DirectoryError, Entry};
-use crate::outbound::Settlement;
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::groups;
 use crate::router::link::{Link, Tried};
+use crate::router::parcel::{Held, Parcel};
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
 use crate::streams::StreamKey;
@@ -63,25 +62,6 @@ struct Whereabouts {
 
 type Found = Result<Whereabouts, DirectoryError>;
 
-/// What waits for a route.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// Sent back by an instance where the agent is no more.
-    returned: VecDeque<Parcel>,
-    /// Not sent yet.
-    fresh: VecDeque<Parcel>,
-}
-
-impl Held {
-    fn fresh(parcel: Parcel) -> Held {
-        Held { fresh: VecDeque::from([parcel]), ..Held::default() }
-    }
-
-    fn returned(parcel: Parcel) -> Held {
-        Held { returned: VecDeque::from([parcel]), ..Held::default() }
-    }
-}
-
 /// What is sent now may not go another way before everything under way here is settled.
 struct Barrier {
     link: Arc<Link>,
@@ -92,19 +72,6 @@ struct Barrier {
 }
 
 type Barriers = SmallVec<[Barrier; 1]>;
-
-/// A message whose recipient may be on another instance.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) direct: Arc<Direct<Arc<str>>>,
-    pub(super) settlement: Settlement,
-    pub(super) taken_at: Instant,
-    pub(super) expires_at: Option<Instant>,
-    /// The instance that sent it back, and what its sender hears if there is no other.
-    pub(super) returned: Option<(InstanceId, Outcome)>,
-    /// Where it was sent before.
-    pub(super) tried: Tried,
-}
 
 impl Tenant {
     /// Asks again before the next message to `agent`. Where it was is kept, as messages may still be under way there.
@@ -178,7 +145,7 @@ impl Router {
                 vacant.insert(tenant.begin_resolving(Held::returned(parcel)));
             }
             MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
-                Route::Resolving(held) => return held.returned.push_back(parcel),
+                Route::Resolving(held) => return held.take_back(parcel),
                 outdated @ Route::Known { .. } => *outdated = tenant.begin_resolving(Held::returned(parcel)),
             },
         }
@@ -272,7 +239,7 @@ impl Router {
             local.elsewhere = false;
         }
         if let Route::Resolving(held) = before {
-            for parcel in held.returned.into_iter().chain(held.fresh) {
+            for parcel in held.into_order() {
                 match found {
                     Ok(found) => self.forward(tenant, &known, found.may_return, parcel),
                     Err(DirectoryError) => self.forward_blind(tenant, parcel),
