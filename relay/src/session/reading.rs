@@ -42,6 +42,8 @@ pub(super) struct Batch {
     /// Messages that will not come.
     pub(super) skipped: u64,
     pub(super) rights: Vec<ReplyRight>,
+    /// The agent's stream is another one: the store has forgotten who reads it.
+    pub(super) is_forgotten: bool,
 }
 
 impl Batch {
@@ -125,6 +127,7 @@ impl Reading {
         let translated = marks.translate(&self.epoch, self.cursor);
         self.cursor = translated.unwrap_or(marks.first - 1);
         self.seen = if begins || translated.is_some() { self.cursor } else { marks.head };
+        batch.is_forgotten |= translated.is_none() && self.seat.stream().as_agent().is_some();
         self.epoch = Arc::clone(&marks.epoch);
         self.backlog.clear();
         self.expired.clear();
