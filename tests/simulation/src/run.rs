@@ -36,6 +36,8 @@ pub struct Report {
     pub judgement: Judgement,
     /// Of everything that happened.
     pub digest: u64,
+    /// Messages that the bus was to break its promise with, and did.
+    pub spoiled: u64,
     /// What clients could not get stored though everything worked.
     pub stuck: Vec<String>,
 }
@@ -93,7 +95,8 @@ async fn play(plan: Plan) -> anyhow::Result<Report> {
     }
     grounds.stop.cancel();
     grounds.living().iter().for_each(|instance| instance.crash(&grounds));
-    Ok(Report { plan, judgement, digest, stuck })
+    let spoiled = grounds.spoiling.as_ref().map_or(0, |spoiling| spoiling.spoiled());
+    Ok(Report { plan, judgement, digest, spoiled, stuck })
 }
 
 /// Lets everything work, and everybody send, until nothing is left to come.
