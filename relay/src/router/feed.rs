@@ -161,6 +161,11 @@ impl State {
         let now = Instant::now();
         let head = marks.head;
         self.marks = marks;
+        if self.held + 1 < self.marks.first {
+            // It fell out before it was read here: readers are to hear so, also where nothing follows.
+            (self.window, self.window_bytes) = (VecDeque::new(), 0);
+            self.held = self.marks.first - 1;
+        }
         for message in messages {
             if message.seq != self.held + 1 {
                 // Something fell out in between: those who are before it read by themselves.
@@ -277,5 +282,20 @@ impl Router {
                 self.hint(&tenant, &feed, None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fell_out_unread_is_noticed_though_nothing_follows() {
+        let marks = |first, head| Marks { epoch: "e".into(), former: None, first, head };
+        let feed = Feed::new(StreamKey::agent(&"acme".into(), "bob"), marks(1, 3));
+        assert!(matches!(feed.next("e", 3, 1), Next::UpToDate));
+        feed.take(3, Ok(Some(Range { marks: marks(7, 6), now_ms: 0, messages: Vec::new() })));
+        assert!(matches!(feed.next("e", 3, 1), Next::Behind));
+        assert!(matches!(feed.next("e", 6, 1), Next::UpToDate));
     }
 }

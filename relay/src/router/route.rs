@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dashmap::Entry as MapEntry;
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use relay_protocol::{Chunk, ErrorCode, SharedFrame};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -266,10 +267,9 @@ impl Router {
         let wanted = entries.iter().filter(|entry| {
             parcel.direct.session.as_ref().is_none_or(|session| *session == entry.session)
                 && parcel.returned.as_ref().is_none_or(|(by, _)| *by != entry.instance)
-                && !matches!(&parcel.tried, Tried::Beside(others) if others.contains(&entry.instance))
         });
         for entry in wanted {
-            if !targets.contains(&&entry.instance) {
+            if !targets.contains(&&entry.instance) && parcel.tried.begin(&entry.instance) {
                 targets.push(&entry.instance);
             }
         }
@@ -285,7 +285,10 @@ impl Router {
         let tried = match targets.len() {
             _ if parcel.returned.is_some() => Tried::Again,
             1 => Tried::Nowhere,
-            _ => Tried::Beside(targets.iter().map(|target| (*target).clone()).collect()),
+            _ => {
+                let others = targets.iter().map(|target| (*target).clone());
+                Tried::Beside(Arc::new(Mutex::new(others.collect())))
+            }
         };
         let parts = parcel.settlement.split(targets.len());
         for (target, part) in targets.into_iter().zip(parts) {
@@ -308,11 +311,11 @@ impl Router {
             parcel.returned = Some((self.instance.clone(), outcome));
             return self.forward_to_member(tenant, &[], parcel);
         }
-        let outcome = match self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at) {
-            Outcome::Failed { reason: ErrorCode::NoRecipient, .. } => {
-                Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS)
-            }
-            outcome => outcome,
+        let unavailable = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
+        let deliver = || self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at);
+        let outcome = match parcel.tried.begin(&self.instance).then(deliver) {
+            None | Some(Outcome::Failed { reason: ErrorCode::NoRecipient, .. }) => unavailable,
+            Some(outcome) => outcome,
         };
         parcel.settlement.settle(outcome);
     }

@@ -58,6 +58,7 @@ static READ: Script = script!("read");
 static ACKNOWLEDGE: Script = script!("acknowledge");
 static KEEP: Script = script!("keep");
 static KEPT: Script = script!("kept");
+static MARKS: Script = script!("marks");
 static BEFORE: Script = script!("before");
 
 /// Streams in Redis.
@@ -308,6 +309,11 @@ impl StreamStore for RedisStreams {
             Ok(kept.await?.iter().filter_map(late).collect())
         }
         .boxed()
+    }
+
+    fn marks(&self, topic: StreamKey) -> Answer<Marks> {
+        let marks = self.ask::<Vec<String>>(&MARKS, &topic, [], Vec::new());
+        async move { answer::found_marks(&marks.await?).ok_or(StreamError::Unanswered) }.boxed()
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {

@@ -7,6 +7,8 @@ local mid_memory, mids_max, counter_memory = ARGV[6], tonumber(ARGV[7]), ARGV[8]
 
 if not is_topic and redis.call('EXISTS', meta) == 0 then return {} end
 local stream = load(fresh)
+-- Who waits for the first message reads on from here, unless a Redis of another history has lost one in between.
+if is_topic and stream.head == 0 and stream.former == '' then stream.former = '@' .. stream.origin end
 trim_old(stream, age)
 
 -- Two generations of mids, of which the older goes when the younger is full or has had its time.
