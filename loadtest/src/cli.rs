@@ -41,6 +41,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Serve the floor: a bare WebSocket server that echoes, to compare with
     Floor(FloorArgs),
+    /// Take part in a run with --processes, as standard input says
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Arguments of `run`.
@@ -107,9 +110,9 @@ pub struct RunningArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Relays started for the run")]
 pub struct LaunchArgs {
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub instances: u32,
+    /// How many [default: 1, or as the scenario says]
+    #[arg(long, visible_alias = "relays", value_name = "N", conflicts_with = "url", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub instances: Option<u32>,
     /// The relay's program [default: agent-relay beside this program]
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     pub relay_binary: Option<PathBuf>,

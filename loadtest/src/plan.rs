@@ -5,16 +5,19 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::search::goal::Goal;
 use crate::stamp::PAYLOAD_BYTES_MIN;
+use crate::trial::live::SHARDS;
 
 /// The bound of row AF1.
 const TARGET_P95_MS: f64 = 100.0;
+/// Each has counters of its own.
+const PROCESSES_MAX: i64 = SHARDS as i64;
 
 /// The load itself.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Load")]
 pub struct Plan {
     /// How many agents connect, rounded up to whole pairs; for fan-out how many subscribe
@@ -106,10 +109,14 @@ pub struct Plan {
     /// Loopback addresses 127.0.0.1, 127.0.0.2, … to connect from; each has 28,000 ports
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=250))]
     pub source_addresses: Option<u8>,
+    /// Processes that share the agents out among themselves, in whole pairs: each may open as many sockets as one process may,
+    /// and begins and ends its traffic with the others. Each has its share of the machine's threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=PROCESSES_MAX))]
+    pub processes: u32,
 }
 
 /// How agents write their frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingChoice {
     /// All in JSON.
@@ -121,7 +128,7 @@ pub enum EncodingChoice {
 }
 
 /// Which outcomes senders ask to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receipt {
     /// None.
@@ -133,7 +140,7 @@ pub enum Receipt {
 }
 
 /// When agents stop reading their sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stall {
     /// From the first to the last send.
@@ -143,7 +150,7 @@ pub enum Stall {
 }
 
 /// Where the two of a pair connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
     /// To different relays.

@@ -12,6 +12,7 @@ use crate::scenario::{FloorKind, Scenario};
 use crate::trial::Trial;
 use crate::trial::performance::Performance;
 use crate::trial::timeline::Timeline;
+use crate::workers::lead;
 
 /// What a floor showed in all its turns.
 #[derive(Debug)]
@@ -101,8 +102,20 @@ pub(crate) async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Resul
     let _progress = Progress::show(scenario.name, &trial.live);
     let mut timeline = Timeline::new(bench, &trial.live)?;
     let performance = tokio::select! {
-        performance = (scenario.run)(&trial) => performance?,
+        performance = run(&trial, scenario) => performance?,
         never = timeline.follow() => match never {},
     };
-    Ok(Performance { timeline: timeline.into_moments(), ..performance })
+    let mut performance = Performance { timeline: timeline.into_moments(), ..performance };
+    if scenario.held_to_target
+        && let Some(missed) = bench.plan.goal().missed(&performance, &bench.plan)
+    {
+        performance.broken.insert("target missed", 1);
+        performance.extra.insert("target".to_owned(), missed.into());
+    }
+    Ok(performance)
+}
+
+/// In this process, or in several.
+async fn run(trial: &Trial<'_>, scenario: &Scenario) -> anyhow::Result<Performance> {
+    if trial.plan().processes > 1 { lead(trial, scenario).await } else { (scenario.run)(trial).await }
 }

@@ -31,6 +31,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: Some(FloorKind::Echo),
+    instances: 1,
+    divisible: true,
+    held_to_target: false,
     run,
 };
 

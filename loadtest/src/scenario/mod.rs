@@ -44,6 +44,7 @@ pub const ALL: &[Scenario] = &[
     token_streaming::SCENARIO,
     swarm::LEAN,
     swarm::MULTI_AGENT,
+    swarm::WHOLE,
     scatter::VOTING,
     scatter::MARKET,
     drain::SCENARIO,
@@ -63,6 +64,12 @@ pub struct Scenario {
     pub environment: &'static [(&'static str, &'static str)],
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
+    /// Relays that are started for it, unless the command line says.
+    pub instances: u32,
+    /// Whether its pairs can be shared out among processes. Such a scenario has no promises of its own.
+    pub divisible: bool,
+    /// Whether latency over the target breaks it.
+    pub held_to_target: bool,
     /// Runs it once.
     pub run: Run,
 }

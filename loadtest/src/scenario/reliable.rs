@@ -23,6 +23,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: Some(FloorKind::Store),
+    instances: 1,
+    divisible: true,
+    held_to_target: false,
     run,
 };
 

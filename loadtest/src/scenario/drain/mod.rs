@@ -39,6 +39,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=5000 --rate=1000 --receipt=all --duration=2",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
+    held_to_target: false,
     run,
 };
 

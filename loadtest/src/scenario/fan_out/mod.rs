@@ -32,6 +32,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
+    held_to_target: false,
     run,
 };
 

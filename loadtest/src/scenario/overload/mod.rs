@@ -33,6 +33,9 @@ pub const SCENARIO: Scenario = Scenario {
         ("RELAY_SHED_SENDS_DELAY_MS", "25"),
     ],
     floor: None,
+    instances: 1,
+    divisible: false,
+    held_to_target: false,
     run,
 };
 

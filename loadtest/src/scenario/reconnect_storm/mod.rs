@@ -33,6 +33,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=8000",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
+    held_to_target: false,
     run,
 };
 

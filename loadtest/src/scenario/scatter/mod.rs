@@ -33,6 +33,9 @@ pub const VOTING: Scenario = Scenario {
     arguments: "--agents=50 --receipt=all",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
+    held_to_target: false,
     run,
 };
 

@@ -30,6 +30,9 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=400 --payload=64",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: true,
+    held_to_target: false,
     run,
 };
 
