@@ -3,9 +3,11 @@
 use anyhow::{Context, bail};
 
 use crate::bench::Bench;
+use crate::floor::bus;
 use crate::floor::client::{self, FloorFigures, FloorMemory};
+use crate::floor::fan_out;
 use crate::floor::process::FloorProcess;
-use crate::floor::spec::FloorSpec;
+use crate::floor::spec::{FloorSpec, ServerSpec, Upgrade};
 use crate::floor::store;
 use crate::report::progress::Progress;
 use crate::scenario::{FloorKind, Scenario};
@@ -80,6 +82,12 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
                 (FloorKind::Echo, FloorSpec::Server(server)) => {
                     let floor = FloorProcess::start(server).await?;
                     beside.echoes.push(client::echo(&trial, &floor).await?);
+                }
+                (FloorKind::Echo, FloorSpec::Redis { batch }) => {
+                    beside.echoes.push(bus::carry(&trial, batch).await?);
+                }
+                (FloorKind::Broadcast, FloorSpec::Server(ServerSpec { upgrade: Upgrade::Raw, .. })) => {
+                    beside.echoes.push(fan_out::broadcast(&trial).await?);
                 }
                 (FloorKind::Memory, FloorSpec::Server(server)) => {
                     let floor = FloorProcess::start(server).await?;

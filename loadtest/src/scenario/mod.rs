@@ -80,8 +80,10 @@ pub type Run = for<'t> fn(&'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Perform
 /// What of a bare WebSocket server a scenario can be compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FloorKind {
-    /// Messages for each second of its CPU time.
+    /// Messages for each second of its CPU time; between instances those that Redis alone carries, for each second of its own.
     Echo,
+    /// Deliveries for each second of its CPU time.
+    Broadcast,
     /// Memory for each connection.
     Memory,
     /// Messages a second that Redis alone stores.

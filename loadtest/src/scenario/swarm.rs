@@ -35,7 +35,7 @@ pub const MULTI_AGENT: Scenario = Scenario {
 pub const WHOLE: Scenario = Scenario {
     name: "swarm",
     about: "50,000 agents on three relays, pairs sending 10,000 messages a second among them, p95 under 100 ms",
-    arguments: "--agents=50000 --rate=10000 --processes=4 --source-addresses=4 --duration=30 --warm-up=5 --grace=5 \
+    arguments: "--agents=50000 --connect-rate=2500 --rate=10000 --processes=4 --source-addresses=4 --duration=30 --warm-up=5 --grace=5 \
                 --receipt=all --target-p95=100",
     instances: 3,
     held_to_target: true,
