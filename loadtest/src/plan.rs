@@ -94,12 +94,15 @@ pub struct Plan {
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,
-    /// Latency that 95 of 100 messages may take, in milliseconds, for --search and overload [default: 100]
+    /// Latency that 95 of 100 messages may take, in milliseconds, for --search, --must-meet, overload and peak [default: 100]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p95: Option<f64>,
     /// The same of 99 of 100 messages [default: none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p99: Option<f64>,
+    /// A run that misses its target, or of whose messages more than one in a thousand is refused, has broken a promise
+    #[arg(long)]
+    pub must_meet: bool,
     /// Bytes that the kernel may hold for each agent before it is read [default: the system's, some megabytes]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(4_096..=16_777_216))]
     pub receive_buffer: Option<u32>,

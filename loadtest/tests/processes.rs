@@ -87,3 +87,15 @@ async fn a_process_that_cannot_do_its_part_says_why() {
     assert_eq!(status, Some(2));
     assert!(said.contains("fan-out cannot be shared out among processes"), "{said}");
 }
+
+#[tokio::test]
+async fn a_target_that_must_be_met_is_judged_over_all_processes() {
+    let url = start(Fault::none()).await;
+    let met = "direct --rate 300 --duration 1 --must-meet --target-p95 5000";
+    let (status, report, said) = run_in_three(&url, met).await;
+    assert_eq!((status, broken(&report)), (Some(0), vec![]), "{said}");
+    let url = start(Fault::every(100, Wrong::Refuse)).await;
+    let (status, report, said) = run_in_three(&url, met).await;
+    assert_eq!((status, broken(&report)), (Some(1), vec!["target missed"]), "{said}");
+    assert!(report["target"].as_str().is_some_and(|why| why.ends_with("% refused")), "{}", report["target"]);
+}

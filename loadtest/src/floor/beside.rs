@@ -114,7 +114,7 @@ pub(crate) async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Resul
         never = timeline.follow() => match never {},
     };
     let mut performance = Performance { timeline: timeline.into_moments(), ..performance };
-    if scenario.held_to_target
+    if bench.plan.must_meet
         && let Some(missed) = bench.plan.goal().missed(&performance, &bench.plan)
     {
         performance.broken.insert("target missed", 1);

@@ -34,7 +34,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: Some(FloorKind::Memory),
     instances: 1,
     divisible: true,
-    held_to_target: false,
     run,
 };
 

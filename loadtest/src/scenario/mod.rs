@@ -9,6 +9,7 @@ pub mod idle;
 pub mod large_payloads;
 pub mod noisy_tenant;
 pub mod overload;
+pub mod peak;
 pub mod priorities;
 pub mod reconnect_storm;
 pub mod reliable;
@@ -35,6 +36,7 @@ pub const ALL: &[Scenario] = &[
     slow_reader::SCENARIO,
     noisy_tenant::SCENARIO,
     overload::SCENARIO,
+    peak::SCENARIO,
     priorities::SCENARIO,
     reconnect_storm::SCENARIO,
     bursty::SCENARIO,
@@ -68,8 +70,6 @@ pub struct Scenario {
     pub instances: u32,
     /// Whether its pairs can be shared out among processes. Such a scenario has no promises of its own.
     pub divisible: bool,
-    /// Whether latency over the target breaks it.
-    pub held_to_target: bool,
     /// Runs it once.
     pub run: Run,
 }

@@ -25,7 +25,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: Some(FloorKind::Store),
     instances: 1,
     divisible: true,
-    held_to_target: false,
     run,
 };
 

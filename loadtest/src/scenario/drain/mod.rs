@@ -41,7 +41,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: None,
     instances: 1,
     divisible: false,
-    held_to_target: false,
     run,
 };
 

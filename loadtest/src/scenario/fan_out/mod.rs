@@ -34,7 +34,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: Some(FloorKind::Broadcast),
     instances: 1,
     divisible: false,
-    held_to_target: false,
     run,
 };
 

@@ -33,7 +33,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: Some(FloorKind::Echo),
     instances: 1,
     divisible: true,
-    held_to_target: false,
     run,
 };
 

@@ -32,7 +32,6 @@ pub const SCENARIO: Scenario = Scenario {
     floor: None,
     instances: 1,
     divisible: true,
-    held_to_target: false,
     run,
 };
 
