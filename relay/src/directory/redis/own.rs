@@ -139,7 +139,7 @@ mod tests {
         all.wish(&old);
         all.wish(&new);
         all.wish(&other);
-        assert_eq!(all.overdue(Duration::from_secs(60)), []);
+        assert_eq!(all.overdue(Duration::from_mins(1)), []);
         all.is_entered(&old);
         all.take_back(&other);
         assert_eq!(all.overdue(Duration::ZERO), std::slice::from_ref(&new), "an older connect is not it");
