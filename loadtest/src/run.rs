@@ -38,10 +38,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     let Some(scenario) = Scenario::named(&args.scenario) else {
         bail!("no scenario is called {}; see `relay-loadtest list`", args.scenario);
     };
-    let sockets = u64::from(args.plan.agents) + u64::from(args.plan.publishers) + DESCRIPTORS_SPARE;
+    let sockets = sockets_each(&args);
     let limit = raise_descriptor_limit();
     if sockets > limit {
-        bail!("{} agents need {sockets} file descriptors, and {limit} are allowed", args.plan.agents);
+        bail!(
+            "{} agents need {sockets} file descriptors in a process, and {limit} are allowed; --processes shares them out",
+            args.plan.agents
+        );
     }
     if args.baseline.is_none() && !args.compare.limit.is_empty() && args.compare.against.is_none() {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
@@ -110,6 +113,13 @@ async fn found(bench: &mut Bench, scenario: &Scenario) -> anyhow::Result<Report>
     Ok(Report { search: Some(found), ..report })
 }
 
+/// Descriptors that one process of the generator needs; floors are loaded by one alone.
+fn sockets_each(args: &RunArgs) -> u64 {
+    let shares = if args.compare.floor.is_empty() { args.plan.processes } else { 1 };
+    let agents = args.plan.agents.div_ceil(shares).next_multiple_of(2);
+    u64::from(agents) + u64::from(args.plan.publishers) + DESCRIPTORS_SPARE
+}
+
 fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {
     let default = match scenario.floor {
         // Memory is that of fresh processes, and of a relay's first turn.
@@ -123,7 +133,7 @@ fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {
 /// For floors alone.
 fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
     let (targets, tokens) = (vec![Target::local(0)?], Tokens::Given(Vec::new()));
-    Ok(Bench { plan, targets, tokens, relays: Vec::new(), redis: None, cluster: None })
+    Ok(Bench::anonymous(plan, targets, tokens))
 }
 
 async fn prepare(
@@ -139,13 +149,15 @@ async fn prepare(
     let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
     let (targets, relays) = (cluster.targets(), cluster.processes());
     let tokens = Tokens::Minter(cluster.minter().clone());
-    Ok(Bench { plan, targets, tokens, relays, redis, cluster: Some(Arc::new(Mutex::new(cluster))) })
+    let cluster = Some(Arc::new(Mutex::new(cluster)));
+    Ok(Bench { relays, redis, cluster, ..Bench::anonymous(plan, targets, tokens) })
 }
 
 async fn start(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster> {
+    let instances = args.instances.unwrap_or(scenario.instances);
     let redis = match args.redis_url {
         Some(url) => RedisChoice::Url(url),
-        None if args.redis || args.instances > 1 => RedisChoice::Own,
+        None if args.redis || instances > 1 => RedisChoice::Own,
         None => RedisChoice::None,
     };
     let binary = match args.relay_binary {
@@ -155,8 +167,7 @@ async fn start(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster>
     let own = scenario.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // The last one counts.
     let environment = own.chain(args.relay_env).collect();
-    let options =
-        ClusterOptions { binary, instances: args.instances, redis, arguments: Vec::new(), environment };
+    let options = ClusterOptions { binary, instances, redis, arguments: Vec::new(), environment };
     Cluster::start(options).await
 }
 
@@ -171,5 +182,5 @@ async fn reach(plan: Plan, args: RunningArgs) -> anyhow::Result<Bench> {
         (None, None) => bail!("--url needs --hmac-secret (or RELAY_AUTH_HMAC_SECRET) or --token-file"),
     };
     let relays = args.relay_pid.into_iter().map(Process).collect();
-    Ok(Bench { plan, targets, tokens, relays, redis: None, cluster: None })
+    Ok(Bench { relays, ..Bench::anonymous(plan, targets, tokens) })
 }

@@ -32,6 +32,9 @@ pub struct BenchArgs {
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub only: String,
+    /// The swarm too: 50,000 agents on three relays, for minutes
+    #[arg(long)]
+    pub swarm: bool,
 }
 
 /// A case and what it showed.
@@ -44,9 +47,12 @@ pub(crate) struct Shown {
 /// Runs every case; returns the document, and whether every promise was kept.
 pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
     let mut shown = Vec::new();
-    for case in CASES.iter().filter(|case| case.name.contains(&args.only)) {
+    let asked = |case: &&Case| case.name.contains(&args.only) && (args.swarm || !case.on_request);
+    for case in CASES.iter().filter(asked) {
         let turns = if case.once { 1 } else { args.pairs };
-        let line = format!("{} --pairs={turns} --duration={} --warm-up=0.5", case.arguments, args.duration);
+        let own = format!("{} --pairs={turns}", case.arguments);
+        let line =
+            if case.on_request { own } else { format!("{own} --duration={} --warm-up=0.5", args.duration) };
         let report = run_line(&line).await.with_context(|| case.name)?;
         print::progress(&format!("{}: {}", case.name, case.figure(&report)));
         shown.push(Shown { case, report });
