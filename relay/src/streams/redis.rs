@@ -235,6 +235,7 @@ impl StreamStore for RedisStreams {
                 optional(message.counter),
                 optional(message.expires_in_ms),
                 optional(message.return_to.as_ref()),
+                text(u8::from(message.return_to.is_some_and(|to| !to.failure_only))),
                 Value::Bytes(message.body),
             ]);
         }
