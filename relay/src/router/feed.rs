@@ -124,8 +124,9 @@ impl Feed {
         if *state.marks.epoch != **epoch || before > state.held {
             return false;
         }
-        let (now, held) = (Instant::now(), state.held);
-        for (seq, Latest { expires_in_ms, body }) in (before + 1..).zip(latest).filter(|(seq, _)| *seq > held)
+        let (now, known) = (Instant::now(), state.held);
+        for (seq, Latest { expires_in_ms, body }) in
+            (before + 1..).zip(latest).filter(|(seq, _)| *seq > known)
         {
             let expires_at_ms = u64::from(*expires_in_ms);
             let message = StoredMessage { seq, at_ms: 0, expires_at_ms, body: body.clone() };
@@ -184,10 +185,10 @@ impl State {
             return true;
         }
         let now = Instant::now();
-        let (head, held) = (marks.head, self.held);
+        let (head, known) = (marks.head, self.held);
         self.marks = marks;
         // What came along with a hint meanwhile is here already.
-        for message in messages.into_iter().skip_while(|message| message.seq <= held) {
+        for message in messages.into_iter().skip_while(|message| message.seq <= known) {
             self.push(Entry::new(message, now, now_ms));
         }
         self.bound();
