@@ -338,6 +338,7 @@ fn open_api(
         revocations: Arc::clone(&identity.revocations),
         api_keys: Arc::clone(&identity.api_keys),
         tenants: Arc::clone(&identity.tenants),
+        limits: Arc::clone(&context.limits),
         idempotency,
         metrics: Arc::clone(&context.metrics),
         tracker: lifecycle.sessions.clone(),

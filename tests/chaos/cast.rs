@@ -67,7 +67,14 @@ impl Cast {
             Ok(self.board.missing(self.proof).is_empty().then_some(()))
         })
         .await;
-        proved.with_context(|| format!("not for {:?}", self.board.missing(self.proof)))?;
+        proved.with_context(|| {
+            let missing = self.board.missing(self.proof);
+            let each = missing.iter().map(|(client, at)| {
+                let (tenant, agent) = (TENANTS[client % TENANTS.len()], client / TENANTS.len());
+                format!("\n  agent-{agent} of {tenant} {at}")
+            });
+            format!("not for {} clients:{}", missing.len(), each.collect::<String>())
+        })?;
         Ok(begun.elapsed())
     }
 

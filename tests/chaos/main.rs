@@ -53,6 +53,9 @@ enum What {
         /// How many at once.
         #[arg(long, env = "AT_ONCE", default_value_t = 2)]
         at_once: usize,
+        /// Only what a proxy does, as in the tests: of one seed that is another timeline.
+        #[arg(long, env = "LINKS_ONLY")]
+        links_only: bool,
         /// Where to write the table.
         #[arg(long)]
         markdown: Option<PathBuf>,
@@ -97,7 +100,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !clocks {
         say("SKIPPED clock jumps: libfaketime is not installed");
     }
-    let means = Means { links_only: false, clocks, network: arguments.own_network };
+    let links_only = matches!(arguments.what, What::Timelines { links_only: true, .. });
+    let means = Means { links_only, clocks, network: arguments.own_network };
     match arguments.what {
         What::Timelines { seed: Some(seed), .. } => {
             say(&timeline::Timeline::of(seed, means).to_string());

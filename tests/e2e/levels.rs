@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use relay_loadtest::agent::Agent;
-use relay_protocol::ServerFrame;
-use relay_tests::fleet::UNLIMITED;
+use relay_protocol::client::ReceiptMode;
+use relay_protocol::{Address, Payload, ServerFrame};
+use relay_tests::fleet::{UNLIMITED, address};
+use relay_tests::proxy::{CLEAR, Conduct, Proxy};
+use relay_tests::redis::Redis;
 use relay_tests::{Fleet, eventually, turn};
+use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,20 +46,65 @@ async fn several_failures_are_a_level_of_their_own() -> anyhow::Result<()> {
     stands_at(&fleet, 2).await?;
     fleet.redis()?.kill().await?;
     hears(&mut witness, 3, &["other_instances", "sign_in", "topics"]).await?;
-    stands_at(&fleet, 3).await
+    stands_at(&fleet, 3).await?;
+    fleet.redis()?.begin().await?;
+    hears(&mut witness, 2, &["sign_in"]).await?;
+    stands_at(&fleet, 2).await
 }
 
 #[tokio::test]
-async fn a_full_instance_is_an_emergency_until_there_is_room() -> anyhow::Result<()> {
+async fn a_redis_that_answers_late_is_a_level_that_comes_and_goes() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
-    // One of the three is what asks for the health.
-    let fleet = Fleet::single(&[("RELAY_MAX_CONNECTIONS", "3")]).await?;
-    let mut first = fleet.agent(0, "first").await?;
-    let second = fleet.agent(0, "second").await?;
-    let third = fleet.agent(0, "third").await?;
-    hears(&mut first, 4, &["connections"]).await?;
-    drop((second, third));
-    hears(&mut first, 0, &[]).await
+    let redis = Redis::start().await?;
+    let way = Proxy::before(redis.port()).await?;
+    let slow = [UNLIMITED.as_slice(), &[("RELAY_DEPENDENCY_SLOW_MS", "100")]].concat();
+    let fleet = Fleet::over(format!("redis://127.0.0.1:{}", way.port()), 1, &slow).await?;
+    let mut witness = fleet.agent(0, "witness").await?;
+    // Far below the second that a question to Redis may take.
+    way.set(Conduct { delay: Duration::from_millis(150), ..CLEAR });
+    hears(&mut witness, 1, &[]).await?;
+    stands_at(&fleet, 1).await?;
+    fleet.assert_serves(0).await?;
+    way.set(CLEAR);
+    hears(&mut witness, 0, &[]).await?;
+    stands_at(&fleet, 0).await
+}
+
+#[tokio::test]
+async fn more_sends_than_there_is_processor_are_an_emergency_until_they_end() -> anyhow::Result<()> {
+    let _machine = turn::alone().await;
+    let late = [UNLIMITED.as_slice(), &[("RELAY_SHED_SENDS_DELAY_MS", "2")]].concat();
+    let fleet = Fleet::single(&late).await?;
+    // All are there before any begins, as afterwards there is little room for a handshake.
+    let mut flooders = Vec::new();
+    for number in 0..FLOODERS {
+        let name = format!("flooder-{number}");
+        flooders.push((fleet.agent(0, &name).await?, address(&format!("agent/{name}"))?));
+    }
+    let mut witness = fleet.agent(0, "witness").await?;
+    let mut flood: JoinSet<_> = flooders.into_iter().map(|(agent, own)| flooder(agent, own)).collect();
+    hears(&mut witness, 4, &["sends"]).await?;
+    eventually("some are refused for it", PATIENCE, async || {
+        Ok((fleet.metrics(0).await?.having("relay_limited_total", "processor") > 0.5).then_some(()))
+    })
+    .await?;
+    flood.shutdown().await;
+    hears(&mut witness, 0, &[]).await?;
+    stands_at(&fleet, 0).await
+}
+
+/// How many send as fast as they can.
+const FLOODERS: usize = 12;
+
+/// Sends to itself, as much as its socket takes.
+async fn flooder(mut agent: Agent, own: Address<'static>) -> anyhow::Result<()> {
+    loop {
+        while !agent.outbox().is_full() {
+            let id = agent.outbox().next_id();
+            agent.outbox().send(id, own.clone(), Payload::Json("1".into()), ReceiptMode::Failure, |_| {});
+        }
+        agent.receive(|_, _, _| {}).await?;
+    }
 }
 
 /// Waits until health and metrics show the level.

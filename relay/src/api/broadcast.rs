@@ -76,7 +76,7 @@ pub(super) async fn broadcast(
     let sender = Sender::new(&api, &caller.principal)?;
     let text = frame(&to[0], &message)?;
     sender.unwelcome(&read(&text)?)?;
-    api.rates.messages(&caller.principal, addresses.len())?;
+    api.may_send(&caller.principal, addresses.len(), bytes.len())?;
     once(&api, &caller, &headers, &[b"broadcast", &bytes], async move {
         let send = read(&text)?;
         let outcomes = join_all(addresses.iter().map(|to| sender.send(&send, to))).await;

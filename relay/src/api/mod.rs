@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::config::limits::LimitsConfig;
 use crate::directory::SharedDirectory;
 use crate::idempotency::IdempotencyStore;
+use crate::limits;
 use crate::presence::Presence;
 use crate::revocation::Revocations;
 use crate::router::Router;
@@ -66,6 +67,8 @@ pub struct ApiParts {
     pub api_keys: Arc<ApiKeys>,
     /// Suspends tenants.
     pub tenants: Arc<Tenants>,
+    /// How much an agent and a tenant may send.
+    pub limits: Arc<limits::Limits>,
     /// Remembers answers.
     pub idempotency: Arc<dyn IdempotencyStore>,
     /// Counts.

@@ -54,7 +54,7 @@ pub(super) async fn publish(
             return Err(Problem::forbidden("to"));
         }
     }
-    api.rates.messages(&caller.principal, 1)?;
+    api.may_send(&caller.principal, 1, bytes.len())?;
     once(&api, &caller, &headers, &[b"publish", &bytes], async move {
         let send = read(&text)?;
         let outcome = sender.send(&send, &send.to).await;

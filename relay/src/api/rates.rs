@@ -8,10 +8,12 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
 use relay_protocol::ErrorCode;
 
+use crate::api::ApiState;
 use crate::api::problem::Problem;
 use crate::auth::{Digest, Principal, digest};
 use crate::config::api::ApiConfig;
 use crate::config::limits::LimitsConfig;
+use crate::limits::Limited;
 
 /// Principals that are remembered before those are forgotten whose rate is whole again. Above it each call looks through
 /// them, some 100 µs.
@@ -46,13 +48,32 @@ impl Rates {
     }
 
     /// May it send so many messages?
-    pub(super) fn messages(&self, principal: &Principal, count: usize) -> Result<(), Problem> {
+    fn messages(&self, principal: &Principal, count: usize) -> Result<(), Problem> {
         forget(&self.messages);
         let count = u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         match self.messages.check_key_n(&key(principal), count) {
             Ok(checked) => checked.map_err(|until| limited("rate_messages", &until)),
             Err(_) => Err(Problem::full("more recipients than may be sent to at once").limit("rate_burst")),
         }
+    }
+}
+
+impl ApiState {
+    /// May a principal send so many messages, of so many bytes together? By the API's own rate, and by those that count
+    /// what its agent and its tenant send by sockets.
+    pub(super) fn may_send(&self, by: &Principal, messages: usize, bytes: usize) -> Result<(), Problem> {
+        self.rates.messages(by, messages)?;
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        Ok(self.parts.limits.call(by.tenant(), by.agent(), messages, bytes)?)
+    }
+}
+
+impl From<Limited> for Problem {
+    fn from(limited: Limited) -> Problem {
+        let ms = u64::try_from(limited.retry_after.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited.name(), "over a rate")
+            .retry_after(ms)
+            .limit(limited.limit.name())
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Leasing {
     store: SharedQuotaStore,
     quota: Quota,
     every: Duration,
-    /// No more than there are tenants with a connection here.
+    /// No more than there are tenants with a connection here, or that lately had one or called the API.
     allowances: DashMap<Arc<str>, Arc<Allowance>, RandomState>,
 }
 
@@ -65,7 +65,8 @@ impl Leasing {
             if wanted != Slice::default() {
                 asked.push((Arc::clone(tenant), Arc::clone(allowance), wanted));
             }
-            !gone
+            // A debt is paid first: to leave and come back, or to call the API, is no fresh credit.
+            !gone || wanted.messages > 0 || wanted.bytes > 0
         });
         let leases = futures_util::stream::iter(asked).map(|(tenant, allowance, wanted)| async move {
             let granted = self.store.lease(&tenant, allowance.quota(), wanted).await;

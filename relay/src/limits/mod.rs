@@ -5,6 +5,7 @@
 
 mod allowance;
 mod bucket;
+mod call;
 mod keyed;
 mod leasing;
 mod rate;

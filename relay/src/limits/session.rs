@@ -147,6 +147,6 @@ impl SessionLimits {
     }
 }
 
-fn met(limit: Limit, result: Result<(), Duration>) -> Result<(), Limited> {
+pub(super) fn met(limit: Limit, result: Result<(), Duration>) -> Result<(), Limited> {
     result.map_err(|retry_after| Limited { limit, retry_after })
 }

@@ -214,3 +214,36 @@ async fn a_quota_of_a_tenants_own_begins_and_ends() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_counts_where_a_session_of_its_agent_would() {
+    let limits = limits(&["--agent-rate-messages", "10", "--tenant-rate-messages", "14"]);
+    let (acme, globex): (Arc<str>, Arc<str>) = ("acme".into(), "globex".into());
+    let mut session = enter(&limits, "192.0.2.1", "acme", "a").unwrap();
+    assert_eq!((0..100).take_while(|_| session.frame().is_ok()).count(), 50);
+    let met = |tenant, agent: &str, messages| {
+        limits.call(tenant, &agent.into(), messages, 1).map_err(|limited| limited.limit)
+    };
+    assert_eq!(met(&acme, "a", 1), Err(Limit::AgentRateMessages), "with the session's");
+    assert_eq!(met(&acme, "b", 20), Ok(()));
+    assert_eq!(met(&acme, "b", 1), Err(Limit::TenantRateMessages), "with the tenant's");
+    assert_eq!(met(&globex, "b", 20), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_spend_a_tenants_quota_and_do_not_find_it_fresh() {
+    let limits = limits(&["--tenant-quota-messages", "80"]);
+    let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+    tracker.spawn(Arc::clone(&limits).run(stop.clone()));
+    let (tenant, agent): (Arc<str>, Arc<str>) = ("acme".into(), "a".into());
+    let (mut sent, begun) = (0, Instant::now());
+    while begun.elapsed() < Duration::from_mins(1) {
+        sent += u32::from(limits.call(&tenant, &agent, 1, 1).is_ok());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // 5 s of burst, then what a second allows; and what one instance may owe.
+    assert!((80 * 60..=80 * 65 + 50).contains(&sent), "{sent}");
+    stop.cancel();
+    tracker.close();
+    tracker.wait().await;
+}

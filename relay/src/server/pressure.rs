@@ -79,6 +79,8 @@ impl Pressure {
             if stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
                 return;
             }
+            // Who is woken by a timer runs next; who yields waits behind all that are ready, as a session does.
+            tokio::task::yield_now().await;
             delays[turn] = due.elapsed();
             self.see_delay(delays.into_iter().min().unwrap_or_default());
         }

@@ -5,7 +5,7 @@
 mod line;
 mod stage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use line::Line;
+use stage::Progress;
 pub(crate) use stage::{Board, Stage};
 
 /// How often a client sends: 30 of them in a timeline, and several timelines at once, leave room on two cores.
@@ -70,10 +71,8 @@ struct Sent {
     messages: u64,
     /// Sends at `qos` 0 without an outcome, with their kind.
     fleeting: BTreeMap<u64, usize>,
-    /// The proof being made, and of which kinds a message sent since then has arrived.
-    proof: u64,
+    /// When the proof being made was asked for.
     since: u64,
-    good: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +122,7 @@ impl Client {
                 };
                 refused = 0;
                 self.talk(agent).await;
+                self.board.of(self.identity.number).relay = None;
                 self.witness.closed(None, false);
             }
         };
@@ -144,7 +144,8 @@ impl Client {
 
     async fn connect(&mut self) -> Option<Agent> {
         let count = u32::try_from(self.identity.targets.len()).unwrap_or(u32::MAX);
-        let target = self.identity.targets[self.chance.below(count) as usize].clone();
+        let relay = self.chance.below(count) as usize;
+        let target = self.identity.targets[relay].clone();
         for line in &mut self.lines {
             line.is_cut();
         }
@@ -161,10 +162,12 @@ impl Client {
             self.hear(frame);
         });
         let agent = timeout(WELCOME_WITHIN, connecting).await;
-        if !matches!(agent, Ok(Ok(_))) {
+        let Ok(Ok(agent)) = agent else {
             self.witness.closed(None, false);
-        }
-        agent.ok()?.ok()
+            return None;
+        };
+        self.board.of(self.identity.number).relay = Some(relay);
+        Some(agent)
     }
 
     /// Talks until the connection ends, or is silent for longer than it may be.
@@ -270,25 +273,23 @@ impl Client {
     /// A proof: everything is subscribed, nothing is open, and of each kind a message sent since it was asked for arrived.
     fn prove(&mut self, stage: Stage) {
         let Stage::Talk { proof } = stage else { return };
-        if proof != self.sent.proof {
-            (self.sent.proof, self.sent.good) = (proof, BTreeSet::new());
+        let mut at = self.board.of(self.identity.number);
+        if proof != at.proof {
+            *at = Progress { proof, relay: at.relay, ..Progress::default() };
             self.sent.since = self.sent.ticks;
         }
-        let subscribed = self.topics.values().all(|topic| *topic == Topic::InForce);
-        if subscribed && self.sent.good.len() == 4 {
-            self.board.proved(self.identity.number, proof);
-        }
+        at.weigh(self.topics.values().all(|topic| *topic == Topic::InForce));
     }
 
-    fn told(&mut self, id: u64, is_good: bool) {
+    fn told(&mut self, id: u64, outcome: Result<(), Option<ErrorCode>>) {
+        let (is_good, is_since) = (outcome.is_ok(), self.sent.ticks > self.sent.since);
+        let mut at = self.board.of(self.identity.number);
         for (kind, line) in self.lines.iter_mut().enumerate() {
-            if line.told(id, is_good) && line.is_done() && self.sent.ticks > self.sent.since {
-                self.sent.good.insert(2 + kind);
-            }
+            at.good[2 + kind] |= line.told(id, is_good) && line.is_done() && is_since;
         }
-        let fleeting = self.sent.fleeting.remove(&id);
-        if let Some(kind) = fleeting.filter(|_| is_good && self.sent.ticks > self.sent.since) {
-            self.sent.good.insert(kind);
+        if let Some(kind) = self.sent.fleeting.remove(&id) {
+            at.good[kind] |= is_good && is_since;
+            at.refused[kind] = outcome.err().flatten();
         }
     }
 
@@ -296,28 +297,28 @@ impl Client {
         self.witness.hears(frame);
         match frame {
             ServerFrame::Receipt(receipt) => {
-                for (ranges, is_good) in [
-                    (&receipt.queued, true),
-                    (&receipt.accepted, true),
-                    (&receipt.delivered, true),
-                    (&receipt.unknown, false),
+                for (ranges, outcome) in [
+                    (&receipt.queued, Ok(())),
+                    (&receipt.accepted, Ok(())),
+                    (&receipt.delivered, Ok(())),
+                    (&receipt.unknown, Err(None)),
                 ] {
                     let ids: Vec<u64> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
                     for id in ids {
-                        self.told(id, is_good);
+                        self.told(id, outcome);
                     }
                 }
                 for failed in &receipt.failed {
                     if failed.reason == ErrorCode::OutOfOrder {
                         self.lines.iter_mut().for_each(|line| line.is_disordered(failed.id));
                     }
-                    self.told(failed.id, false);
+                    self.told(failed.id, Err(Some(failed.reason)));
                 }
             }
             ServerFrame::Ok { id } => self.answered(*id, Topic::InForce),
-            ServerFrame::Error { id: Some(id), .. } => {
+            ServerFrame::Error { id: Some(id), code, .. } => {
                 self.answered(*id, Topic::Wanted);
-                self.told(*id, false);
+                self.told(*id, Err(Some(*code)));
             }
             ServerFrame::Drain { reconnect_after_ms, .. } => self.come_back_ms = Some(*reconnect_after_ms),
             ServerFrame::Closing { reconnect_after_ms, .. } => self.come_back_ms = *reconnect_after_ms,

@@ -53,6 +53,20 @@ static BEAT_SCRIPT: Script = Script::new(
     ",
 );
 
+/// Answers for each instance whether its lease holds.
+static LOOK_SCRIPT: Script = Script::new(
+    r"
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local answer = {}
+    for i = 1, #ARGV do
+        local lapse = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or 0) or 0
+        answer[i] = lapse >= now and '1' or '0'
+    end
+    return answer
+    ",
+);
+
 /// What this instance knows of the life of others.
 #[derive(Debug)]
 pub(super) struct Leases {
@@ -83,6 +97,21 @@ impl Leases {
         *instance == self.own
             || known.spared_until.is_some_and(|until| Instant::now() < until)
             || !matches!(known.instances.get(instance), Some(Some(_)))
+    }
+
+    /// Asks which of those taken for dead live after all: what the last beat told is up to a second old.
+    pub(super) async fn revived(
+        &self,
+        question: &Question,
+        dead: &[InstanceId],
+    ) -> Result<Vec<InstanceId>, Error> {
+        let arguments: Vec<&str> = dead.iter().map(InstanceId::as_str).collect();
+        let answer: Vec<String> = LOOK_SCRIPT.run(question, KEY, &arguments).await?;
+        let holds = dead.iter().zip(&answer).filter(|(_, holds)| *holds == "1");
+        let revived: Vec<InstanceId> = holds.map(|(instance, _)| instance.clone()).collect();
+        let mut known = self.known.write();
+        known.instances.extend(revived.iter().map(|instance| (instance.clone(), None)));
+        Ok(revived)
     }
 
     /// Nobody is dead until they had time to come back.

@@ -20,6 +20,7 @@ mod wildcards;
 
 use std::sync::Arc;
 
+use ahash::HashSet;
 use fred::interfaces::HashesInterface as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
@@ -88,6 +89,7 @@ impl Inner {
         if before.is_empty() && is_listed(&own.agent) {
             index::enter(question, &own.tenant, &[&own.agent]).await.map_err(|_| DirectoryError)?;
         }
+        self.own.is_entered(own);
         if !self.own.wishes(own) {
             // Taken back while it was on its way, which may have been later than the goodbye.
             self.delete(question, own).await?;
@@ -120,17 +122,27 @@ impl Inner {
         Ok(self.living(question, &key, entries::entries(&told)).await)
     }
 
-    /// The entries whose instance lives. Those of the dead are deleted on the way.
+    /// The entries whose instance lives. Those of the dead are deleted on the way, if they are dead at this moment: one that
+    /// just came back has entered its sessions again, and these are to stay.
     async fn living(&self, question: &Question, key: &str, entries: Vec<Entry>) -> Vec<Entry> {
-        let (living, dead): (Vec<_>, Vec<_>) =
+        let (mut living, dead): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| self.leases.alive(&entry.instance));
+        if dead.is_empty() {
+            return living;
+        }
+        let instances: HashSet<InstanceId> = dead.iter().map(|entry| entry.instance.clone()).collect();
+        let instances: Vec<InstanceId> = instances.into_iter().collect();
+        // If this or the next fails the next who looks tries again.
+        let Ok(revived) = self.leases.revived(question, &instances).await else { return living };
+        let (back, dead): (Vec<_>, Vec<_>) =
+            dead.into_iter().partition(|entry| revived.contains(&entry.instance));
+        living.extend(back);
         let dead: Vec<[String; 2]> = dead
             .iter()
             .map(|entry| [entry.session.to_string(), entries::value(&entry.instance, entry.generation)])
             .collect();
         for some in dead.chunks(DEAD_TOGETHER_MAX) {
             let arguments: Vec<&str> = some.as_flattened().iter().map(String::as_str).collect();
-            // If this fails the next who looks tries again.
             entries::UNREGISTER.run::<()>(question, key, &arguments).await.ok();
         }
         living

@@ -1,9 +1,11 @@
 //! The sessions of this instance: what Redis is to hold of them, whatever it forgets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ahash::HashMap;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::directory::{About, OwnEntry};
 
@@ -17,6 +19,8 @@ pub(super) struct Own(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     wished: HashMap<Key, Wish>,
+    /// Which of them Redis has not said that it holds, since when.
+    unsaid: HashMap<Key, Instant>,
     goodbyes: Vec<OwnEntry>,
 }
 
@@ -54,7 +58,25 @@ impl Own {
         let wished = state.wished.entry(Key::of(own)).or_insert(Wish { generation: 0, about: None });
         if wish.generation >= wished.generation {
             *wished = wish;
+            state.unsaid.insert(Key::of(own), Instant::now());
         }
+    }
+
+    /// Redis holds an entry.
+    pub(super) fn is_entered(&self, own: &OwnEntry) {
+        let mut state = self.0.lock();
+        let key = Key::of(own);
+        if state.wished.get(&key).is_some_and(|wish| wish.generation == own.generation) {
+            state.unsaid.remove(&key);
+        }
+    }
+
+    /// What is wished for so long and Redis has not said that it holds.
+    pub(super) fn overdue(&self, age: Duration) -> Vec<OwnEntry> {
+        let state = self.0.lock();
+        let overdue = state.unsaid.iter().filter(|(_, since)| since.elapsed() >= age);
+        let entry = |(key, _): (&Key, _)| Some(key.clone().at(state.wished.get(key)?));
+        overdue.filter_map(entry).collect()
     }
 
     /// Takes the wish for this generation back.
@@ -63,6 +85,7 @@ impl Own {
         let session = Key::of(own);
         if state.wished.get(&session).is_some_and(|wish| wish.generation == own.generation) {
             state.wished.remove(&session);
+            state.unsaid.remove(&session);
         }
     }
 
@@ -107,5 +130,20 @@ mod tests {
         assert_eq!(all.all(), std::slice::from_ref(&new));
         all.take_back(&new);
         assert_eq!(all.all(), []);
+    }
+
+    #[test]
+    fn what_redis_did_not_take_is_overdue_until_it_does_or_nobody_wishes_it() {
+        let all = Own::default();
+        let (old, new, other) = (own("t", "a", "s", 1), own("t", "a", "s", 2), own("t", "b", "s", 1));
+        all.wish(&old);
+        all.wish(&new);
+        all.wish(&other);
+        assert_eq!(all.overdue(Duration::from_mins(1)), []);
+        all.is_entered(&old);
+        all.take_back(&other);
+        assert_eq!(all.overdue(Duration::ZERO), std::slice::from_ref(&new), "an older connect is not it");
+        all.is_entered(&new);
+        assert_eq!(all.overdue(Duration::ZERO), []);
     }
 }

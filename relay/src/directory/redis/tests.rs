@@ -1,5 +1,6 @@
 //! The directory over a real Redis: that it conforms, and that what is wished outlives what Redis forgets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
+use crate::directory::Directory as _;
 use crate::directory::DirectoryError;
 use crate::directory::conformance::{self, Instance, own};
 use crate::directory::redis::RedisDirectory;
 use crate::redis::Redis;
 use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
+use crate::resilience::Failure;
 
 async fn join(server: &TestServer) -> Instance {
     let token = CancellationToken::new();
@@ -68,6 +71,22 @@ async fn the_entries_of_the_dead_are_deleted_when_somebody_looks() {
     (b.crash)(b.directory);
     eventually("one is found", async || a.find("t", "x").await.len() == 1).await;
     assert_eq!(server.say("HLEN r1:d:t:x").await, ":1\r\n");
+}
+
+#[tokio::test]
+async fn who_was_taken_for_dead_and_came_back_is_found_and_not_deleted() {
+    let server = TestServer::start().await;
+    let (token, b) = (CancellationToken::new(), join(&server).await);
+    let a = RedisDirectory::join(&server.open_until(&token).await, &InstanceId::random()).await;
+    b.directory.register(own("t", "x", "s", 1)).await.unwrap();
+    eventually("both live", async || server.say("HLEN r1:leases").await == ":2\r\n").await;
+    (b.crash)(b.directory);
+    eventually("it is taken for dead", async || !a.0.leases.alive(&b.id)).await;
+    // It is back, as far as Redis knows; until its next beat the other does not.
+    server.say(&format!("HSET r1:leases {} 99999999999999", b.id)).await;
+    assert_eq!(a.lookup("t", "x").await.unwrap().len(), 1);
+    assert_eq!(server.say("HLEN r1:d:t:x").await, ":1\r\n");
+    token.cancel();
 }
 
 #[tokio::test]
@@ -149,6 +168,30 @@ async fn a_goodbye_that_redis_did_not_hear_is_said_again() {
     assert!(asked.elapsed() < Duration::from_secs(2));
     server.resume();
     eventually("it is gone", async || b.directory.lookup("t", "x").await == Ok(vec![])).await;
+}
+
+#[tokio::test]
+async fn what_an_open_circuit_refused_is_entered_though_no_lease_and_no_connection_was_lost() {
+    let server = TestServer::start().await;
+    let token = CancellationToken::new();
+    let redis = server.open_until(&token).await;
+    let circuit = Arc::clone(redis.commands().link().storing());
+    let a = join_over(redis, token).await;
+    a.directory.register(own("t", "x", "left", 1)).await.unwrap();
+
+    while let Ok(call) = circuit.call() {
+        call.failed(Failure::Silence);
+    }
+    assert_eq!(a.directory.register(own("t", "x", "came", 1)).await, Err(DirectoryError));
+    assert_eq!(a.directory.unregister(own("t", "x", "left", 1)).await, Err(DirectoryError));
+    let refused = Instant::now();
+    eventually("it is entered, and who left is not", async || {
+        let Ok(found) = a.directory.lookup("t", "x").await else { return false };
+        found.iter().map(|entry| &*entry.session).eq(["came"])
+    })
+    .await;
+    let entered = refused.elapsed();
+    assert!(entered < Duration::from_secs(10), "{entered:?}");
 }
 
 #[tokio::test]

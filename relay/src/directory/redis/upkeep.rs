@@ -1,5 +1,6 @@
 //! Keeps up in Redis what this instance wishes, and enters it again at once when Redis may have lost it: its own lease is
-//! missing at a beat, or the connection is new.
+//! missing at a beat, or the connection is new. What Redis did not take at the time, as it was silent or its circuit open
+//! for a moment that cost no lease, is said again within seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,13 @@ const WILDCARDS_EVERY: Duration = Duration::from_secs(3);
 
 /// How soon what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How soon after everything was entered because it may have been lost it is entered once more: somebody who took this
+/// instance for dead may have been deleting at that moment, and has heard by then that it lives, as a lease is 3 s.
+const ONCE_MORE: Duration = Duration::from_secs(4);
+
+/// How long an entry may be on its way: as long as a `welcome` waits for it.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// Scripts under way at a time: what fred puts into a few writes.
 const UNDER_WAY_MAX: usize = 256;
@@ -83,11 +91,12 @@ pub(super) async fn beat(inner: Arc<Inner>, begun: bool, token: CancellationToke
 pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
     let now = Instant::now();
     let (mut entries_due, mut wildcards_due) = (now + ENTRIES_EVERY, now + WILDCARDS_EVERY);
+    let mut unsaid_due = now + RETRY;
     loop {
         let lost = tokio::select! {
             () = token.cancelled() => return,
             () = inner.upkeep.lost.notified() => true,
-            () = tokio::time::sleep_until(entries_due.min(wildcards_due)) => false,
+            () = tokio::time::sleep_until(entries_due.min(wildcards_due).min(unsaid_due)) => false,
         };
         let now = Instant::now();
         if lost || now >= wildcards_due {
@@ -96,11 +105,20 @@ pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
         }
         if lost || now >= entries_due {
             let kept = inner.keep_entries().await;
-            entries_due = now + if kept { ENTRIES_EVERY } else { RETRY };
+            entries_due = now
+                + match kept {
+                    true if lost => ONCE_MORE,
+                    true => ENTRIES_EVERY,
+                    false => RETRY,
+                };
             if lost && kept {
                 inner.upkeep.restored.fetch_add(1, Ordering::Relaxed);
             }
+        } else if now >= unsaid_due {
+            inner.say_goodbyes().await;
+            inner.enter_all(inner.own.overdue(ON_ITS_WAY)).await;
         }
+        unsaid_due = Instant::now() + RETRY;
     }
 }
 
@@ -115,8 +133,7 @@ impl Inner {
     }
 
     async fn keep_entries(&self) -> bool {
-        let goodbyes = stream::iter(self.own.goodbyes()).map(|own| self.say_goodbye(own));
-        let said = all(goodbyes.buffer_unordered(UNDER_WAY_MAX)).await;
+        let said = self.say_goodbyes().await;
         let own = self.own.all();
         let mut named = true;
         for (tenant, agents) in index::by_tenant(&own) {
@@ -127,11 +144,20 @@ impl Inner {
                 };
             }
         }
+        self.enter_all(own).await && said && named
+    }
+
+    async fn enter_all(&self, own: Vec<OwnEntry>) -> bool {
         let entries = stream::iter(own).map(|own| async move {
             let Ok(question) = self.commands.begin(0) else { return false };
             self.enter(&question, &own).await.is_ok()
         });
-        all(entries.buffer_unordered(UNDER_WAY_MAX)).await && said && named
+        all(entries.buffer_unordered(UNDER_WAY_MAX)).await
+    }
+
+    async fn say_goodbyes(&self) -> bool {
+        let goodbyes = stream::iter(self.own.goodbyes()).map(|own| self.say_goodbye(own));
+        all(goodbyes.buffer_unordered(UNDER_WAY_MAX)).await
     }
 
     async fn say_goodbye(&self, own: OwnEntry) -> bool {
