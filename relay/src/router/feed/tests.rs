@@ -1,3 +1,5 @@
+//! What a feed takes that came along with a hint, and what it leaves to be read.
+
 use super::*;
 
 fn feed(head: u64) -> Feed {
