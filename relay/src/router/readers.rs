@@ -138,7 +138,9 @@ impl Router {
     /// A stream may have more than is known here.
     pub(super) fn take_wake(self: &Arc<Self>, wake: &Wake<&str>) {
         let Some(tenant) = self.tenants.get(wake.tenant).map(|tenant| Arc::clone(&tenant)) else { return };
-        if let Some(feed) = tenant.feeds.get(wake.stream).map(|feed| Arc::clone(&feed)) {
+        if let Some(feed) = tenant.feeds.get(wake.stream).map(|feed| Arc::clone(&feed))
+            && !feed.append(wake)
+        {
             self.hint(&tenant, &feed, Some((wake.epoch, wake.head)));
         }
         // Those among them who had nothing to read so far have no feed.

@@ -68,7 +68,7 @@ pub trait StreamStore: JobStore {
     fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>>;
 
     /// A reader of an agent's stream has presented all up to `ack.seq`. Answers who is to hear of it: the senders of
-    /// those that nobody had presented before.
+    /// those that nobody had presented before. Who hears of failure only may be left out, but where it had expired.
     fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>>;
 
     /// Keeps outcomes for a session that has no connection where they came, the latest [`OUTCOMES_MAX`], as long as it may

@@ -123,14 +123,12 @@ impl SpoiledBus {
 
 impl Bus for SpoiledBus {
     fn publish(&self, channel: &Channel, batch: Bytes) -> BoxFuture<'static, Result<u64, PublishError>> {
-        match self.spoiling.chosen(channel, &batch) {
-            Some(item) => self.inner.publish(channel, self.spoil(channel, &batch, item)),
-            None => {
-                let published = self.inner.publish(channel, batch);
-                self.release(channel);
-                published
-            }
+        if let Some(item) = self.spoiling.chosen(channel, &batch) {
+            return self.inner.publish(channel, self.spoil(channel, &batch, item));
         }
+        let published = self.inner.publish(channel, batch);
+        self.release(channel);
+        published
     }
 
     fn subscribe(&self, channel: &Channel) -> BoxFuture<'static, Result<(), SubscribeError>> {

@@ -315,7 +315,8 @@ impl Log {
             known.seq = Some(upto);
             for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
                 let expired = ack.expired.contains(&entry.message.seq);
-                told.extend(entry.return_to.clone().map(|to| Delivered { to, expired }));
+                let to = entry.return_to.as_ref().filter(|to| expired || !to.failure_only);
+                told.extend(to.cloned().map(|to| Delivered { to, expired }));
             }
             self.done = self.done.max(upto);
         }

@@ -61,9 +61,10 @@ end
 
 -- Lets go of what is older than `age`, a thousand messages at a time.
 local function trim_old(stream, age)
-    for _ = 1, 64 do
+    for turn = 1, 64 do
         local stale = 0
-        for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
+        -- One at first: mostly it is not, and messages may be large.
+        for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', turn == 1 and 1 or 16)) do
             if tonumber(entry[2][2]) > now - age then break end
             stale = tonumber(string.match(entry[1], '^%d+'))
         end
