@@ -11,7 +11,7 @@ SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test bench chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients peers
+.PHONY: help run test bench micro chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients peers
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -21,12 +21,16 @@ run: ## a relay with its console page on this machine; no other server needed
 
 test: setup fmt-check scripts lint docs generated-check unit clients peers ## everything that CI runs
 
-bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; eight minutes, and three for each peer
+bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; about ten minutes, three for each peer, SWARM=1 make bench two more: 50,000 agents
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
 	@tests/setup/node.sh $(SOCKETIO) || echo 'bench: without Socket.IO' >&2
 	cargo build --release --quiet --package agent-relay --package relay-loadtest
-	target/release/relay-loadtest bench --markdown loadtest/RESULTS.md
+	target/release/relay-loadtest bench $(if $(SWARM),--swarm) --markdown loadtest/RESULTS.md
+
+micro: ## what codec, queue, router and limiter cost by themselves, in nanoseconds
+	@tests/setup/rust.sh
+	cargo bench --package relay-protocol --package agent-relay --bench codec --bench queue --bench router --bench limiter
 
 chaos: ## real processes under faults from seeds, then the MS4 table: SEED=7 make chaos is one timeline, TIMELINES=200 make chaos a soak
 	@tests/setup/rust.sh

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use jsonwebtoken::dangerous::insecure_decode;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::launch::{Cluster, PeerServer};
 use crate::peer::Peer;
@@ -16,6 +16,7 @@ use crate::process::{self, Process};
 use crate::target::Target;
 use crate::token::{Identity, Minter};
 use crate::trial::performance::Cpu;
+use crate::workers::Workers;
 
 /// What scenarios run on.
 #[derive(Debug, Clone)]
@@ -36,10 +37,12 @@ pub struct Bench {
     pub peer: Option<Peer>,
     /// It, if it was started for the run.
     pub peer_server: Option<Arc<PeerServer>>,
+    /// Further processes of the generator, while there are any.
+    pub workers: Workers,
 }
 
 /// Where identities come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Tokens {
     /// Made as needed.
     Minter(Minter),
@@ -48,11 +51,27 @@ pub enum Tokens {
 }
 
 impl Bench {
+    /// Relays of whose processes nothing is known.
+    pub fn anonymous(plan: Plan, targets: Vec<Target>, tokens: Tokens) -> Bench {
+        Bench {
+            plan,
+            targets,
+            tokens,
+            relays: Vec::new(),
+            redis: None,
+            cluster: None,
+            peer: None,
+            peer_server: None,
+            workers: Workers::default(),
+        }
+    }
+
     /// What every process concerned has used.
     pub fn cpu(&self) -> anyhow::Result<Cpu> {
         let relay = if self.relays.is_empty() { None } else { Some(process::cpu_seconds(&self.relays)?) };
         let redis = self.redis.map(Process::cpu_seconds).transpose()?;
-        Ok(Cpu { relay, redis, ..Cpu::of_generator()? })
+        let own = Cpu::of_generator()?;
+        Ok(Cpu { relay, redis, generator: own.generator + self.workers.cpu_seconds(), ..own })
     }
 
     /// Resident bytes of the relays without disturbing them, where they are known.
@@ -86,6 +105,18 @@ impl Tokens {
             Ok(Identity { tenant: claims.tid, agent: claims.sub, token: token.to_owned() })
         };
         lines.map(identity).collect::<anyhow::Result<_>>().map(Tokens::Given)
+    }
+
+    /// What makes the identities of `count` agents from the `first` on.
+    #[must_use]
+    pub fn part(&self, first: u32, count: u32) -> Tokens {
+        match self {
+            Tokens::Minter(minter) => Tokens::Minter(minter.clone()),
+            Tokens::Given(identities) => {
+                let part = identities.iter().skip(first as usize).take(count as usize);
+                Tokens::Given(part.cloned().collect())
+            }
+        }
     }
 
     /// The identity of the agent of that number: a minted one is of `tenant` and named for `slot`.

@@ -40,8 +40,11 @@ pub enum Command {
     Bench(BenchArgs),
     /// Work out what a load takes: instances, processors, memory, Redis, money
     Plan(PlanArgs),
-    /// Serve the floor: a bare WebSocket server that echoes, to compare with
+    /// Serve the floor: a bare WebSocket server that echoes or broadcasts, to compare with
     Floor(FloorArgs),
+    /// Take part in a run with --processes, as standard input says
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Arguments of `run`.
@@ -124,9 +127,9 @@ pub struct PeerArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Relays started for the run")]
 pub struct LaunchArgs {
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub instances: u32,
+    /// How many [default: 1, or as the scenario says]
+    #[arg(long, visible_alias = "relays", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub instances: Option<u32>,
     /// The relay's program [default: agent-relay beside this program]
     #[arg(long, value_name = "FILE")]
     pub relay_binary: Option<PathBuf>,
@@ -145,7 +148,11 @@ impl LaunchArgs {
     /// Whether anything is said about relays to be started.
     pub fn is_something(&self) -> bool {
         let LaunchArgs { instances, relay_binary, relay_env, redis, redis_url } = self;
-        *instances != 1 || relay_binary.is_some() || !relay_env.is_empty() || *redis || redis_url.is_some()
+        instances.is_some()
+            || relay_binary.is_some()
+            || !relay_env.is_empty()
+            || *redis
+            || redis_url.is_some()
     }
 }
 
@@ -154,8 +161,8 @@ impl LaunchArgs {
 #[command(next_help_heading = "Comparison")]
 pub struct CompareArgs {
     /// Run a bare server in turn with the relay: `axum` or `raw`, then a read buffer in bytes and `naive` if wanted
-    /// (`raw,4096`); `redis` and how many messages a script stores (`redis,16`) for what is compared with Redis; again for
-    /// each
+    /// (`raw,4096`); `raw` alone for fan-out, whose floor frames once and writes to each socket; `redis` and how many
+    /// messages a script stores, or a PUBLISH carries (`redis,16`), for what is compared with Redis; again for each
     #[arg(long, value_name = "SPEC", num_args = 0..=1, require_equals = true, default_missing_value = "axum")]
     pub floor: Vec<FloorSpec>,
     /// Run the same with these arguments added (`--against=--batch=1`) in turn, as a baseline: the ratios of medians are
@@ -189,12 +196,16 @@ pub struct FloorArgs {
     /// Write each message by itself
     #[arg(long)]
     pub naive: bool,
+    /// Write what comes on `/publish` to all other sockets, framed once, instead of echoing; on the TCP stream itself
+    #[arg(long, conflicts_with_all = ["naive", "read_buffer"])]
+    pub broadcasts: bool,
 }
 
 impl FloorArgs {
     /// Which floor that is.
     pub fn spec(&self) -> ServerSpec {
-        ServerSpec { upgrade: self.upgrade, read_buffer: self.read_buffer, naive: self.naive }
+        let FloorArgs { upgrade, read_buffer, naive, broadcasts, .. } = *self;
+        ServerSpec { upgrade, read_buffer, naive, broadcasts }
     }
 }
 

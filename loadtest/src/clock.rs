@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use anyhow::Context;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 /// A second.
@@ -18,6 +20,21 @@ pub fn now_ns() -> u64 {
 /// The instant that [`now_ns`] calls `at_ns`.
 pub fn instant(at_ns: u64) -> Instant {
     *START + Duration::from_nanos(at_ns)
+}
+
+/// What the machine's own monotonic clock, which all processes share, shows when [`now_ns`] is `at_ns`.
+pub fn machine_ns(at_ns: u64) -> anyhow::Result<u64> {
+    Ok((machine_now_ns()? + at_ns).saturating_sub(now_ns()))
+}
+
+/// What [`now_ns`] is when the machine's clock shows `machine_ns`.
+pub fn of_machine_ns(machine_ns: u64) -> anyhow::Result<u64> {
+    Ok((machine_ns + now_ns()).saturating_sub(machine_now_ns()?))
+}
+
+fn machine_now_ns() -> anyhow::Result<u64> {
+    let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).ok();
+    Ok(nanoseconds(now.context("the machine's clock shows no time")?))
 }
 
 /// A duration in nanoseconds; 584 years are enough.

@@ -4,7 +4,8 @@
 //! [`trial`], and makes a [`report`] of what it showed. In a trial thousands of simulated [agents](agent) send payloads
 //! that are [stamped](stamp) with a number for each sender and destination; what arrived and what was answered is laid
 //! side by side by the [`checker`], which says which promises were broken. The [`floor`] is what a bare WebSocket server
-//! costs on the same machine; [peers](peer) are servers that others use for the same.
+//! costs on the same machine; [peers](peer) are servers that others use for the same. Where one process may not open
+//! enough sockets, [`workers`] share the agents.
 //!
 //! It knows the relay only by its protocol (`relay-protocol`) and its command line.
 
@@ -35,3 +36,4 @@ pub mod stamp;
 pub mod target;
 pub mod token;
 pub mod trial;
+pub mod workers;

@@ -12,7 +12,7 @@ use relay_loadtest::matrix::matrix;
 use relay_loadtest::process::raise_descriptor_limit;
 use relay_loadtest::results::bench;
 use relay_loadtest::scenario;
-use relay_loadtest::{print, run};
+use relay_loadtest::{print, run, workers};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The relay's allocator, so that the floor differs from it in code and not in memory management.
@@ -68,6 +68,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
             print::line(&document);
             return Ok(verdict(kept));
         }
+        Command::Worker => workers::work().await?,
         Command::Plan(args) => print::line(&plan(&args).await?),
         Command::Run(args) => {
             let report = run::run(*args).await?;

@@ -19,12 +19,7 @@ use crate::token::Minter;
 /// For floors alone.
 pub fn nowhere(plan: Plan) -> anyhow::Result<Bench> {
     let (targets, tokens) = (vec![Target::local(0)?], Tokens::Given(Vec::new()));
-    Ok(bench(plan, targets, tokens, Vec::new()))
-}
-
-/// Nothing but what every one has.
-fn bench(plan: Plan, targets: Vec<Target>, tokens: Tokens, relays: Vec<Process>) -> Bench {
-    Bench { plan, targets, tokens, relays, redis: None, cluster: None, peer: None, peer_server: None }
+    Ok(Bench::anonymous(plan, targets, tokens))
 }
 
 /// Where a scenario is run.
@@ -66,24 +61,30 @@ fn check(peer: Peer, plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
     if plan.receipt == Receipt::All {
         bail!("{name} tells no sender what became of a message: no --receipt=all");
     }
+    if plan.processes > 1 {
+        bail!(
+            "{name} is loaded from one process: what --processes shares out are agents that speak as to a relay"
+        );
+    }
     Ok(())
 }
 
 async fn start_peer(plan: Plan, peer: Peer, tuned: bool, launch: LaunchArgs) -> anyhow::Result<Bench> {
-    if launch.instances > 1 {
+    if launch.instances.is_some_and(|count| count > 1) {
         bail!("one {} is started; give several by --url", peer.name());
     }
-    let server = PeerServer::start(peer, tuned, redis(&launch)).await?;
+    let server = PeerServer::start(peer, tuned, redis(&launch, 1)).await?;
     let (targets, relays) = (vec![server.target.clone()], vec![server.process()]);
     let (tokens, redis) = (Tokens::Minter(server.minter.clone()), server.redis_process());
-    let bench = bench(plan, targets, tokens, relays);
-    Ok(Bench { redis, peer: Some(peer), peer_server: Some(Arc::new(server)), ..bench })
+    let (peer, peer_server) = (Some(peer), Some(Arc::new(server)));
+    Ok(Bench { relays, redis, peer, peer_server, ..Bench::anonymous(plan, targets, tokens) })
 }
 
-fn redis(args: &LaunchArgs) -> RedisChoice {
+/// What is behind that many servers.
+fn redis(args: &LaunchArgs, instances: u32) -> RedisChoice {
     match &args.redis_url {
         Some(url) => RedisChoice::Url(url.clone()),
-        None if args.redis || args.instances > 1 => RedisChoice::Own,
+        None if args.redis || instances > 1 => RedisChoice::Own,
         None => RedisChoice::None,
     }
 }
@@ -92,12 +93,14 @@ async fn start(plan: Plan, args: LaunchArgs, scenario: &Scenario) -> anyhow::Res
     let cluster = start_cluster(args, scenario).await?;
     let redis = cluster.redis.as_ref().map(|redis| redis.child.process());
     let tokens = Tokens::Minter(cluster.minter().clone());
-    let bench = bench(plan, cluster.targets(), tokens, cluster.processes());
-    Ok(Bench { redis, cluster: Some(Arc::new(Mutex::new(cluster))), ..bench })
+    let (targets, relays) = (cluster.targets(), cluster.processes());
+    let cluster = Some(Arc::new(Mutex::new(cluster)));
+    Ok(Bench { relays, redis, cluster, ..Bench::anonymous(plan, targets, tokens) })
 }
 
 async fn start_cluster(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<Cluster> {
-    let redis = redis(&args);
+    let instances = args.instances.unwrap_or(scenario.instances);
+    let redis = redis(&args, instances);
     let binary = match args.relay_binary {
         Some(path) => path,
         None => relay_beside_this_program()?,
@@ -105,8 +108,7 @@ async fn start_cluster(args: LaunchArgs, scenario: &Scenario) -> anyhow::Result<
     let own = scenario.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     // The last one counts.
     let environment = own.chain(args.relay_env).collect();
-    let options =
-        ClusterOptions { binary, instances: args.instances, redis, arguments: Vec::new(), environment };
+    let options = ClusterOptions { binary, instances, redis, arguments: Vec::new(), environment };
     Cluster::start(options).await
 }
 
@@ -134,5 +136,5 @@ async fn reach(plan: Plan, peer: Option<Peer>, args: RunningArgs) -> anyhow::Res
         // A server within the generator, as in tests, is none of its own.
         relays.retain(|relay| *relay != Process::own());
     }
-    Ok(Bench { peer, ..bench(plan, targets, tokens, relays) })
+    Ok(Bench { relays, peer, ..Bench::anonymous(plan, targets, tokens) })
 }

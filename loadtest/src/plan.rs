@@ -5,16 +5,19 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use relay_protocol::Encoding;
 use relay_protocol::client::ReceiptMode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::search::goal::Goal;
 use crate::stamp::PAYLOAD_BYTES_MIN;
+use crate::trial::live::SHARDS;
 
 /// The bound of row AF1.
 const TARGET_P95_MS: f64 = 100.0;
+/// Each has counters of its own.
+const PROCESSES_MAX: i64 = SHARDS as i64;
 
 /// The load itself.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Load")]
 pub struct Plan {
     /// How many agents connect, rounded up to whole pairs; for fan-out how many subscribe
@@ -91,12 +94,15 @@ pub struct Plan {
     /// idle: afterwards each agent sends itself one message of that size, and memory is measured again
     #[arg(long, value_name = "BYTES", value_parser = payload)]
     pub after_message: Option<usize>,
-    /// Latency that 95 of 100 messages may take, in milliseconds, for --search and overload [default: 100]
+    /// Latency that 95 of 100 messages may take, in milliseconds, for --search, --must-meet, overload and peak [default: 100]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p95: Option<f64>,
     /// The same of 99 of 100 messages [default: none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub target_p99: Option<f64>,
+    /// A run that misses its target, or of whose messages more than one in a thousand is refused, has broken a promise
+    #[arg(long)]
+    pub must_meet: bool,
     /// Bytes that the kernel may hold for each agent before it is read [default: the system's, some megabytes]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(4_096..=16_777_216))]
     pub receive_buffer: Option<u32>,
@@ -106,10 +112,14 @@ pub struct Plan {
     /// Loopback addresses 127.0.0.1, 127.0.0.2, … to connect from; each has 28,000 ports
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=250))]
     pub source_addresses: Option<u8>,
+    /// Processes that share the agents out among themselves, in whole pairs: each may open as many sockets as one process may,
+    /// and begins and ends its traffic with the others. Each has its share of the machine's threads. Not with --peer
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=PROCESSES_MAX))]
+    pub processes: u32,
 }
 
 /// How agents write their frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingChoice {
     /// All in JSON.
@@ -121,7 +131,7 @@ pub enum EncodingChoice {
 }
 
 /// Which outcomes senders ask to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receipt {
     /// None.
@@ -133,7 +143,7 @@ pub enum Receipt {
 }
 
 /// When agents stop reading their sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stall {
     /// From the first to the last send.
@@ -143,7 +153,7 @@ pub enum Stall {
 }
 
 /// Where the two of a pair connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
     /// To different relays.

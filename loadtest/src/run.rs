@@ -38,10 +38,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<Report> {
     let Some(scenario) = Scenario::named(&args.scenario) else {
         bail!("no scenario is called {}; see `relay-loadtest list`", args.scenario);
     };
-    let sockets = u64::from(args.plan.agents) + u64::from(args.plan.publishers) + DESCRIPTORS_SPARE;
+    let sockets = sockets_each(&args);
     let limit = raise_descriptor_limit();
     if sockets > limit {
-        bail!("{} agents need {sockets} file descriptors, and {limit} are allowed", args.plan.agents);
+        bail!(
+            "{} agents need {sockets} file descriptors in a process, and {limit} are allowed; --processes shares them out",
+            args.plan.agents
+        );
     }
     if args.baseline.is_none() && !args.compare.limit.is_empty() && args.compare.against.is_none() {
         bail!("--limit is about ratios to a baseline, and there is none: say which by --against");
@@ -112,6 +115,13 @@ async fn found(bench: &mut Bench, scenario: &Scenario) -> anyhow::Result<Report>
     bench.plan.rate = found.highest_rate.or(bench.plan.rate);
     let report = Report::new(bench, scenario, &[shown], &[], None)?;
     Ok(Report { search: Some(found), ..report })
+}
+
+/// Descriptors that one process of the generator needs; floors are loaded by one alone.
+fn sockets_each(args: &RunArgs) -> u64 {
+    let shares = if args.compare.floor.is_empty() { args.plan.processes } else { 1 };
+    let agents = args.plan.agents.div_ceil(shares).next_multiple_of(2);
+    u64::from(agents) + u64::from(args.plan.publishers) + DESCRIPTORS_SPARE
 }
 
 fn turns(args: &RunArgs, scenario: &Scenario) -> u32 {

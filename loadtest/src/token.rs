@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A run of a day has to reconnect; shorter ones never meet the end of their tokens.
 const LIFETIME: Duration = Duration::from_hours(12);
 
 /// Who an agent is, and what proves it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     /// The tenant.
     pub tenant: String,
@@ -27,16 +27,36 @@ impl Identity {
 }
 
 /// Signs tokens with HS256.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Signing", into = "Signing")]
 pub struct Minter {
+    signing: Signing,
     key: EncodingKey,
+}
+
+/// What a minter is made of; it goes to nobody but a process of this program's own.
+#[derive(Clone, Serialize, Deserialize)]
+struct Signing {
+    secret: String,
     issuer: String,
     audience: String,
 }
 
 impl std::fmt::Debug for Minter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Minter").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Minter").field("issuer", &self.signing.issuer).finish_non_exhaustive()
+    }
+}
+
+impl From<Signing> for Minter {
+    fn from(signing: Signing) -> Minter {
+        Minter { key: EncodingKey::from_secret(signing.secret.as_bytes()), signing }
+    }
+}
+
+impl From<Minter> for Signing {
+    fn from(minter: Minter) -> Signing {
+        minter.signing
     }
 }
 
@@ -90,8 +110,7 @@ impl Grants {
 impl Minter {
     /// Signs with `secret` in the name of `issuer` for `audience`.
     pub fn new(secret: &str, issuer: impl Into<String>, audience: impl Into<String>) -> Minter {
-        let key = EncodingKey::from_secret(secret.as_bytes());
-        Minter { key, issuer: issuer.into(), audience: audience.into() }
+        Signing { secret: secret.to_owned(), issuer: issuer.into(), audience: audience.into() }.into()
     }
 
     /// An agent that may do everything but administration.
@@ -104,8 +123,8 @@ impl Minter {
     pub fn claims(&self, tenant: &str, agent: &str) -> Claims {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Claims {
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            iss: self.signing.issuer.clone(),
+            aud: self.signing.audience.clone(),
             sub: agent.to_owned(),
             tid: tenant.to_owned(),
             iat: now,

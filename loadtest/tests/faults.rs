@@ -162,6 +162,17 @@ async fn an_overload_that_is_carried_breaks_nothing_and_one_that_is_lost_is_seen
 }
 
 #[tokio::test]
+async fn a_peak_that_is_carried_is_no_breach_and_one_that_refuses_is() {
+    let arguments = "peak --rate 100 --duration 3 --target-p95 1000";
+    let (carried, refused) =
+        join!(run_with(Fault::none(), arguments), run_with(Fault::every(100, Wrong::Refuse), arguments),);
+    assert!(carried.is_kept(), "{:?} {:?}", carried.broken, carried.extra["peak"]);
+    assert_eq!(carried.extra["peak"]["during"]["offered_per_s"].as_f64(), Some(300.0));
+    let expected = ["more than 0.1 % refused at three times the normal load"];
+    assert_eq!(refused.broken.keys().copied().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
 async fn streams_go_on_over_a_refused_token_and_a_storm_comes_back() {
     let (streams, refused, storm) = join!(
         run_with(Fault::none(), "token-streaming --tokens 5"),

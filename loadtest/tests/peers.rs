@@ -69,8 +69,15 @@ async fn a_token_that_a_peer_refuses_is_no_welcome() {
 
 #[tokio::test]
 async fn what_a_peer_has_not_is_refused_before_anything_is_sent() {
-    let asked = ["request-reply", "direct --receipt=all", "direct --encoding=msgpack"];
-    for arguments in asked {
-        assert!(run_at(Peer::Nats, 0, arguments).await.is_err(), "{arguments}");
+    let asked = [
+        ("request-reply", "asks for more than nats has"),
+        ("swarm", "asks for more than nats has"),
+        ("direct --receipt=all", "no --receipt=all"),
+        ("direct --encoding=msgpack", "in JSON"),
+        ("direct --processes=2", "from one process"),
+    ];
+    for (arguments, why) in asked {
+        let told = format!("{:#}", run_at(Peer::Nats, 0, arguments).await.expect_err(arguments));
+        assert!(told.contains(why), "{arguments}: {told}");
     }
 }

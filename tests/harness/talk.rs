@@ -72,17 +72,9 @@ pub struct Conversation {
 impl Conversation {
     /// Connects everybody and lets them talk.
     pub async fn begin(fleet: &Fleet, talk: Talk) -> anyhow::Result<Conversation> {
-        let bench = Bench {
-            plan: plan(talk.agents),
-            targets: fleet.cluster.targets(),
-            tokens: Tokens::Minter(fleet.cluster.minter().clone()),
-            relays: Vec::new(),
-            redis: None,
-            cluster: None,
-            peer: None,
-            peer_server: None,
-        };
-        let trial = Trial { bench: &bench, run: talk.seed, live: Arc::new(Live::new()?) };
+        let tokens = Tokens::Minter(fleet.cluster.minter().clone());
+        let bench = Bench::anonymous(plan(talk.agents), fleet.cluster.targets(), tokens);
+        let trial = Trial { run: talk.seed, ..Trial::new(&bench)? };
         let identities = trial.identities(talk.agents, |number| Place { tenant: 0, slot: number })?;
         let everybody = addresses(&identities)?;
         let topics = topics(talk.agents.div_ceil(talk.subscribers))?;

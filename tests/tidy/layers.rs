@@ -40,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "directory",
             "idempotency",
+            "limits",
             "outbound",
             "presence",
             "revocation",

@@ -8,6 +8,10 @@ use crate::capacity::scaling::Scrape;
 
 /// Seconds of a month.
 const MONTH_S: f64 = 730.0 * 3600.0;
+/// By the load: room for a burst, and what a deployment is tested at (row AD7).
+const CHECKED_AT: f64 = 1.2;
+/// Sockets that one process of the generator may open wherever it runs, with room for its own.
+const PROCESS_SOCKETS: f64 = 15_000.0;
 /// Platforms count memory in such steps.
 const MEMORY_STEP_MIB: f64 = 256.0;
 
@@ -44,7 +48,26 @@ pub(super) fn plan_words(load: &Load, measured: &Measured, prices: &Prices, plan
         "For Terraform:".to_owned(),
         tfvars(plan),
         String::new(),
+        check(load),
+        String::new(),
         assumptions(load, measured, prices),
+    ]
+    .join("\n")
+}
+
+/// What a deployment shows before it gets all of the traffic (row AD7).
+fn check(load: &Load) -> String {
+    let (agents, rate) = (load.users * CHECKED_AT, load.users * load.rate * CHECKED_AT);
+    let processes = (agents / PROCESS_SOCKETS).ceil().max(1.0);
+    [
+        "Before it gets traffic, and again at 10, 50 and 100 % of it:".to_owned(),
+        format!(
+            "  relay-loadtest run direct --url URL --allow-remote --agents {agents:.0} --rate {rate:.0} --payload {:.0} \
+             --processes {processes:.0} --duration 60 --target-p99 500 --must-meet",
+            load.payload
+        ),
+        "  (a fifth more than the load: p99 under 500 ms, less than 0.1 % refused, nothing lost; else back to what was there)"
+            .to_owned(),
     ]
     .join("\n")
 }
@@ -89,8 +112,7 @@ fn assumptions(load: &Load, measured: &Measured, prices: &Prices) -> String {
 /// Variables of a deployment on Cloud Run.
 pub(super) fn tfvars(plan: &Plan) -> String {
     let Fleet { instances, average_instances, memory_mib, .. } = plan.cloud_run;
-    // Room for a burst: target + 20 % is what a deployment is tested at.
-    let max = (instances * 1.2).ceil();
+    let max = (instances * CHECKED_AT).ceil();
     let min = average_instances.min(instances);
     let memory = (memory_mib / MEMORY_STEP_MIB).ceil() * MEMORY_STEP_MIB;
     [

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use relay_protocol::client::ReceiptMode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Messages by what became of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Sends.
     pub sent: u64,

@@ -3,15 +3,18 @@
 use anyhow::{Context, bail};
 
 use crate::bench::Bench;
+use crate::floor::bus;
 use crate::floor::client::{self, FloorFigures, FloorMemory};
+use crate::floor::fan_out;
 use crate::floor::process::FloorProcess;
-use crate::floor::spec::FloorSpec;
+use crate::floor::spec::{FloorSpec, ServerSpec, Upgrade};
 use crate::floor::store;
 use crate::report::progress::Progress;
 use crate::scenario::{FloorKind, Scenario};
 use crate::trial::Trial;
 use crate::trial::performance::Performance;
 use crate::trial::timeline::Timeline;
+use crate::workers::lead;
 
 /// What a floor showed in all its turns.
 #[derive(Debug)]
@@ -80,6 +83,12 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
                     let floor = FloorProcess::start(server).await?;
                     beside.echoes.push(client::echo(&trial, &floor).await?);
                 }
+                (FloorKind::Echo, FloorSpec::Redis { batch }) => {
+                    beside.echoes.push(bus::carry(&trial, batch).await?);
+                }
+                (FloorKind::Broadcast, FloorSpec::Server(ServerSpec { upgrade: Upgrade::Raw, .. })) => {
+                    beside.echoes.push(fan_out::broadcast(&trial).await?);
+                }
                 (FloorKind::Memory, FloorSpec::Server(server)) => {
                     let floor = FloorProcess::start(server).await?;
                     beside.memory.push(client::idle(&trial, &floor).await?);
@@ -101,8 +110,20 @@ pub(crate) async fn execute(bench: &Bench, scenario: &Scenario) -> anyhow::Resul
     let _progress = Progress::show(scenario.name, &trial.live);
     let mut timeline = Timeline::new(bench, &trial.live)?;
     let performance = tokio::select! {
-        performance = (scenario.run)(&trial) => performance?,
+        performance = run(&trial, scenario) => performance?,
         never = timeline.follow() => match never {},
     };
-    Ok(Performance { timeline: timeline.into_moments(), ..performance })
+    let mut performance = Performance { timeline: timeline.into_moments(), ..performance };
+    if bench.plan.must_meet
+        && let Some(missed) = bench.plan.goal().missed(&performance, &bench.plan)
+    {
+        performance.broken.insert("target missed", 1);
+        performance.extra.insert("target".to_owned(), missed.into());
+    }
+    Ok(performance)
+}
+
+/// In this process, or in several.
+async fn run(trial: &Trial<'_>, scenario: &Scenario) -> anyhow::Result<Performance> {
+    if trial.plan().processes > 1 { lead(trial, scenario).await } else { (scenario.run)(trial).await }
 }

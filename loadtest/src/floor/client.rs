@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct FloorFigures {
     /// Echoes a second.
     pub throughput: f64,
-    /// Echoes for each second of its CPU time.
+    /// Echoes, or deliveries, for each second of its CPU time.
     pub per_cpu_second: f64,
 }
 
@@ -87,7 +87,7 @@ pub async fn idle(trial: &Trial<'_>, floor: &FloorProcess) -> anyhow::Result<Flo
     Ok(FloorMemory { rss_bytes_per_connection, rss_bytes_after_message })
 }
 
-async fn connect(trial: &Trial<'_>, floor: &FloorProcess) -> Result<Vec<Socket>, ConnectError> {
+pub(super) async fn connect(trial: &Trial<'_>, floor: &FloorProcess) -> Result<Vec<Socket>, ConnectError> {
     let one = |number| async move {
         let request = floor.target.uri.clone().into_client_request().map_err(ConnectError::Upgrade)?;
         let source = trial.connect_options(number).source;

@@ -38,6 +38,9 @@ impl FloorProcess {
         if spec.naive {
             command.arg("--naive");
         }
+        if spec.broadcasts {
+            command.arg("--broadcasts");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("cannot start the floor")?;
         let output = child.stdout.take().context("the floor has no output")?;

@@ -1,4 +1,4 @@
-//! The bare server: every message back to where it came from, with nothing in between.
+//! The bare server: every message back to where it came from, or to all others, with nothing in between.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,8 @@ use axum::serve::ListenerExt;
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::floor::raw;
+use crate::floor::broadcast;
+use crate::floor::raw::{self, Upgraded};
 use crate::floor::spec::{ServerSpec, Upgrade};
 
 /// As long a queue as the kernel allows: with the default one half of a storm waits a second.
@@ -20,7 +21,13 @@ pub async fn serve(port: u16, spec: ServerSpec, listening: impl FnOnce(u16)) -> 
     let listener = listen(port)?;
     listening(listener.local_addr()?.port());
     match spec.upgrade {
-        Upgrade::Raw => raw::serve(listener, spec).await,
+        _ if spec.broadcasts => broadcast::serve(listener).await,
+        Upgrade::Raw => {
+            let talk = move |upgraded: Upgraded| async move {
+                echo(upgraded.socket(spec.read_buffer).await, spec.naive).await;
+            };
+            raw::serve(listener, talk).await
+        }
         Upgrade::Axum => {
             let router = axum::Router::new().route("/ws", get(upgrade)).with_state(spec);
             // Without it a reply may wait for the acknowledgement of the one before.

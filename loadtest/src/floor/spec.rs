@@ -38,6 +38,8 @@ pub struct ServerSpec {
     pub read_buffer: Option<usize>,
     /// Whether it writes each message by itself, as plain use of the libraries does.
     pub naive: bool,
+    /// Whether it writes to all what one sends, framed once, instead of echoing.
+    pub broadcasts: bool,
 }
 
 impl FromStr for FloorSpec {
@@ -53,7 +55,7 @@ impl FromStr for FloorSpec {
             Some("redis") => return redis(words.next()),
             _ => return Err("begins with none of `axum`, `raw` and `redis`".to_owned()),
         };
-        let mut spec = ServerSpec { upgrade, read_buffer: None, naive: false };
+        let mut spec = ServerSpec { upgrade, read_buffer: None, naive: false, broadcasts: false };
         for word in words {
             match (word, word.parse()) {
                 ("naive", _) => spec.naive = true,

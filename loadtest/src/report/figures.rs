@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::floor::beside::Beside;
+use crate::floor::spec::FloorSpec;
 
 /// A distribution in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -33,7 +34,7 @@ impl Milliseconds {
 /// What a bare server showed, as medians, and how the relay compares.
 #[derive(Debug, Clone, Serialize)]
 pub struct FloorReport {
-    /// Echoes, or messages stored, for each second of its CPU time.
+    /// Echoes, deliveries, or messages that Redis stores or carries, for each second of its CPU time.
     pub messages_per_cpu_second: Option<f64>,
     /// Of each turn.
     pub turns: Vec<f64>,
@@ -43,6 +44,8 @@ pub struct FloorReport {
     pub throughput_ratio: Option<f64>,
     /// The relay's messages for each CPU second by these.
     pub cpu_ratio: Option<f64>,
+    /// The relay's messages for each CPU second of Redis by these, where the floor is Redis.
+    pub redis_cpu_ratio: Option<f64>,
     /// Resident memory for each connection.
     pub rss_bytes_per_connection: Option<f64>,
     /// The same after each carried a message.
@@ -60,6 +63,8 @@ pub struct RelayFigures {
     pub throughput_per_s: f64,
     /// Messages for each second of its CPU time.
     pub messages_per_cpu_second: Option<f64>,
+    /// Messages for each second of Redis's CPU time.
+    pub messages_per_redis_cpu_second: Option<f64>,
     /// Resident memory for each connection.
     pub rss_bytes_per_connection: Option<f64>,
     /// The same at the end.
@@ -82,6 +87,12 @@ impl FloorReport {
             throughput_per_s,
             throughput_ratio: ratio(Some(relay.throughput_per_s), throughput_per_s),
             cpu_ratio: ratio(relay.messages_per_cpu_second, messages_per_cpu_second),
+            redis_cpu_ratio: ratio(
+                relay
+                    .messages_per_redis_cpu_second
+                    .filter(|_| matches!(beside.spec, FloorSpec::Redis { .. })),
+                messages_per_cpu_second,
+            ),
             rss_bytes_per_connection: rss,
             rss_bytes_after_message: rss_after,
             rss_ratio: ratio(relay.rss_bytes_per_connection, rss),

@@ -16,7 +16,7 @@ use crate::bench::Bench;
 use crate::checker::Tally;
 use crate::floor::beside::Beside;
 use crate::peer::Peer;
-use crate::plan::{EncodingChoice, Receipt};
+use crate::plan::{EncodingChoice, Plan, Receipt};
 use crate::report::against::AgainstReport;
 use crate::report::figures::{FloorReport, Milliseconds, RelayFigures, median};
 use crate::report::headroom::Headroom;
@@ -79,6 +79,8 @@ pub struct Report {
     pub generator_cpu_seconds: f64,
     /// Arrivals for each second of the relays' CPU time.
     pub messages_per_cpu_second: Option<f64>,
+    /// The same of Redis.
+    pub messages_per_redis_cpu_second: Option<f64>,
     /// Who was busy in the last turn, and what would have been in the way of more.
     pub headroom: Option<Headroom>,
     /// What `--search` found.
@@ -114,22 +116,21 @@ impl Report {
             lag.add(&turn.lag)?;
             connect.add(&turn.connecting.latency)?;
         }
-        let mut broken: BTreeMap<_, _> = tally.broken(plan.receipt_mode()).into_iter().collect();
-        for (name, count) in turns.iter().flat_map(|turn| &turn.broken) {
-            *broken.entry(*name).or_default() += count;
-        }
+        let broken = broken(&tally, plan, turns);
         let median_of = |figure: fn(&Performance) -> Option<f64>| median(turns.iter().filter_map(figure));
         let sum = |figure: fn(&Performance) -> Option<f64>| {
             turns.iter().map(figure).sum::<Option<f64>>().filter(|_| !turns.is_empty())
         };
         let throughput_per_s = median_of(|turn| Some(turn.throughput())).unwrap_or(0.0);
         let messages_per_cpu_second = median_of(Performance::per_cpu_second);
+        let messages_per_redis_cpu_second = median_of(Performance::per_redis_cpu_second);
         // Memory that one turn took is there for the next: only the first shows what connections cost.
         let rss_bytes_per_connection = turns.first().and_then(|turn| turn.rss_bytes_per_connection);
         let at_end = turns.first().and_then(|turn| turn.rss_bytes_per_connection_at_end);
         let relay = RelayFigures {
             throughput_per_s,
             messages_per_cpu_second,
+            messages_per_redis_cpu_second,
             rss_bytes_per_connection,
             rss_bytes_per_connection_at_end: at_end,
         };
@@ -160,6 +161,7 @@ impl Report {
             redis_cpu_seconds: sum(|turn| turn.cpu.redis),
             generator_cpu_seconds: turns.iter().fold(0.0, |sum, turn| sum + turn.cpu.generator),
             messages_per_cpu_second,
+            messages_per_redis_cpu_second,
             headroom: turns.last().map(Headroom::of),
             search: None,
             floor: floors.iter().map(floor).collect(),
@@ -174,6 +176,15 @@ impl Report {
         let found = self.search.as_ref().is_none_or(|found| found.highest_rate.is_some());
         self.broken.is_empty() && found && self.against.as_ref().is_none_or(AgainstReport::is_kept)
     }
+}
+
+/// Promises of the relay and of the scenario that were broken in any turn.
+fn broken(tally: &Tally, plan: &Plan, turns: &[Performance]) -> BTreeMap<&'static str, u64> {
+    let mut broken: BTreeMap<_, _> = tally.broken(plan.receipt_mode()).into_iter().collect();
+    for (name, count) in turns.iter().flat_map(|turn| &turn.broken) {
+        *broken.entry(*name).or_default() += count;
+    }
+    broken
 }
 
 fn extra(turns: &[Performance]) -> BTreeMap<String, Value> {

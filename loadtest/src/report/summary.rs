@@ -101,7 +101,14 @@ impl Report {
         let messages = self
             .messages_per_cpu_second
             .map(|messages| format!("{messages:.0} messages a {server} CPU second"));
-        [Some(generator), relay, redis, messages].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+        let redis_messages = self
+            .messages_per_redis_cpu_second
+            .map(|messages| format!("{messages:.0} messages a Redis CPU second"));
+        [Some(generator), relay, redis, messages, redis_messages]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" · ")
     }
 
     /// Whether promises were kept, and which were not.
@@ -127,8 +134,10 @@ impl FloorReport {
         let echoes = self.messages_per_cpu_second.map(|messages| {
             let throughput = self.throughput_per_s.unwrap_or(0.0);
             format!(
-                "{messages:.0} messages a CPU second{}, {throughput:.0}/s{}",
+                "{messages:.0} messages a CPU second{}{}, {throughput:.0}/s{}",
                 ratio(self.cpu_ratio),
+                self.redis_cpu_ratio
+                    .map_or(String::new(), |ratio| format!(" (Redis under the relay {ratio:.2}×)")),
                 ratio(self.throughput_ratio)
             )
         });

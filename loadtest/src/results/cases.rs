@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) arguments: &'static str,
     /// Memory is that of fresh processes, and a storm that of one moment: they have one turn.
     pub(crate) once: bool,
+    /// It takes minutes and gigabytes, at its own pace, so that it is run only when asked for.
+    pub(crate) on_request: bool,
     /// What is looked at.
     pub(crate) figure: Figure,
 }
@@ -25,6 +27,10 @@ pub(crate) enum Figure {
     CpuRatio(Option<f64>),
     /// Deliveries for each CPU second of the relays.
     PerCpuSecond,
+    /// Messages for each CPU second of Redis by those that it carries alone, and how many, at least.
+    RedisRatio(f64, f64),
+    /// Milliseconds of the 95th of 100 messages, at most.
+    P95(f64),
     /// Microseconds of CPU time for each arrival by those of the baseline: the inverse is what is gained.
     Gain,
     /// KiB resident for each connection, at most; at the end, after a message, at most.
@@ -37,8 +43,8 @@ pub(crate) enum Figure {
     MemoryBeside(Option<f64>),
 }
 
-/// The floor that bounds are about: axum's WebSocket as it comes.
-const BOUND_FLOOR: &str = "axum";
+/// The floors that bounds are about: axum's WebSocket as it comes, and for fan-out writes of what was framed once.
+const BOUND_FLOORS: [&str; 2] = ["axum", "raw"];
 
 macro_rules! unlimited {
     ($text:literal) => {
@@ -56,61 +62,94 @@ pub(crate) const CASES: &[Case] = &[
         name: "direct, 1 in flight, failures told",
         arguments: unlimited!("direct --agents=100 --depth=1 --floor=axum --floor=raw,4096"),
         once: false,
+        on_request: false,
         figure: Figure::CpuRatio(Some(0.8)),
     },
     Case {
         name: "direct, 16 in flight, failures told",
         arguments: unlimited!("direct --agents=100 --depth=16 --floor=axum --floor=raw,4096"),
         once: false,
+        on_request: false,
         figure: Figure::CpuRatio(Some(0.8)),
     },
     Case {
         name: "direct, 1 in flight, all outcomes told",
         arguments: unlimited!("direct --agents=100 --depth=1 --receipt=all --floor=axum --floor=raw,4096"),
         once: false,
+        on_request: false,
         figure: Figure::CpuRatio(Some(0.45)),
     },
     Case {
         name: "direct, 16 in flight, all outcomes told",
         arguments: unlimited!("direct --agents=100 --depth=16 --receipt=all --floor=axum --floor=raw,4096"),
         once: false,
+        on_request: false,
         figure: Figure::CpuRatio(Some(0.7)),
     },
     Case {
         name: "requests and replies, 16 in flight",
         arguments: unlimited!("request-reply --agents=100 --depth=16 --floor=axum --floor=raw,4096"),
         once: false,
+        on_request: false,
         figure: Figure::CpuRatio(None),
     },
     Case {
         name: "fan-out 1 to 1,000",
-        arguments: unlimited!("fan-out --agents=1000"),
+        arguments: unlimited!("fan-out --agents=1000 --floor=raw"),
         once: false,
-        figure: Figure::PerCpuSecond,
+        on_request: false,
+        figure: Figure::CpuRatio(Some(0.8)),
+    },
+    Case {
+        name: "fan-out 1 to 1,000, 10 at a time",
+        arguments: unlimited!("fan-out --agents=1000 --depth=10 --floor=raw"),
+        once: false,
+        on_request: false,
+        figure: Figure::CpuRatio(Some(0.8)),
     },
     Case {
         name: "across two instances, 16 in flight, all outcomes told",
         arguments: unlimited!("direct --agents=100 --depth=16 --receipt=all --instances=2"),
         once: false,
+        on_request: false,
         figure: Figure::PerCpuSecond,
+    },
+    Case {
+        name: "across two instances, 256 bytes, beside what fred carries through Redis alone",
+        arguments: unlimited!(
+            "direct --agents=200 --depth=64 --payload=256 --batch=16 --instances=2 --floor=redis,64"
+        ),
+        once: false,
+        on_request: false,
+        figure: Figure::RedisRatio(0.7, 1e6),
     },
     Case {
         name: "16 frames in a WebSocket message beside one",
         arguments: unlimited!("direct --agents=100 --depth=64 --batch=16 --against=--batch=1"),
         once: false,
+        on_request: false,
         figure: Figure::Gain,
     },
     Case {
         name: "idle, 15,000 connections, then a message of 60 KB each",
         arguments: "idle --agents=15000 --after-message=60000 --floor=axum,4096 --floor=raw,4096",
         once: true,
+        on_request: false,
         figure: Figure::Memory(8.0, 10.0),
     },
     Case {
         name: "8,000 agents lose their connections and come back",
         arguments: "reconnect-storm --agents=8000",
         once: true,
+        on_request: false,
         figure: Figure::Storm(4_000.0),
+    },
+    Case {
+        name: "swarm: 50,000 agents on three relays, 10,000 messages/s",
+        arguments: "swarm",
+        once: true,
+        on_request: true,
+        figure: Figure::P95(100.0),
     },
 ];
 
@@ -123,6 +162,11 @@ impl Figure {
             Figure::PerCpuSecond => report
                 .messages_per_cpu_second
                 .map(|messages| format!("{:.0} k a relay CPU second", messages / 1e3)),
+            Figure::RedisRatio(bound, bound_each) => redis_ratio(report, bound, bound_each),
+            Figure::P95(bound) => {
+                let p95 = report.latency_ms.p95;
+                Some(format!("p95 {p95:.1} ms (≤ {bound}: {})", verdict(p95 <= bound)))
+            }
             Figure::Gain => against(limit::Figure::Cpu).map(|cpu| {
                 format!(
                     "{:.1}× [{:.1}–{:.1}] as many a CPU second",
@@ -166,11 +210,23 @@ impl Figure {
     }
 }
 
-/// The ratio to each floor; the bound is that to axum's, as the issue sets it.
+fn redis_ratio(report: &Report, bound: f64, bound_each: f64) -> Option<String> {
+    let each = report.messages_per_redis_cpu_second?;
+    let ratio = report.floor.values().next()?.redis_cpu_ratio?;
+    Some(format!(
+        "{:.0} k a Redis CPU second (≥ {:.0} k: {}), {ratio:.2}× Redis alone (≥ {bound}: {})",
+        each / 1e3,
+        bound_each / 1e3,
+        verdict(each >= bound_each),
+        verdict(ratio >= bound)
+    ))
+}
+
+/// The ratio to each floor; the bound is that of the issue.
 fn ratios(report: &Report, bound: Option<f64>) -> Option<String> {
     let ratio = |(name, floor): (&String, &FloorReport)| {
         let ratio = floor.cpu_ratio?;
-        Some(match bound.filter(|_| name == BOUND_FLOOR) {
+        Some(match bound.filter(|_| BOUND_FLOORS.contains(&name.as_str())) {
             Some(bound) => format!("{ratio:.2}× {name} (≥ {bound}: {})", verdict(ratio >= bound)),
             None => format!("{ratio:.2}× {name}"),
         })

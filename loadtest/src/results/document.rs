@@ -10,13 +10,14 @@ use crate::report::Report;
 use crate::results::{BenchArgs, Shown};
 
 const HEAD: &str = "# Results\n\n\
-Made by `make bench`; do not edit. The relay and bare WebSocket servers that only echo take turns under the same sockets, \
+Made by `make bench`; do not edit. The relay and bare WebSocket servers take turns under the same sockets, \
 payloads (128 bytes) and depth; figures are medians of those turns. `axum` is axum's WebSocket as it comes, `raw,4096` \
 tokio-tungstenite on the raw socket with a read buffer of 4 KiB, both writing all that waits at once. An echo goes back to \
-where it came from; a message of the relay is authenticated, addressed, checked against limits and delivered to another \
-connection. Compare ratios and figures by CPU second only: the generator shares the machine. Servers that others use for the same are \
-configured as `loadtest/PEERS.md` says; ratios to them are by the relay's CPU time and memory, pairs in turn, in brackets the \
-least and the most of a pair.\n\n";
+where it came from; the floor of fan-out, `raw`, frames a message once and writes it to each socket, and `redis,64` is what \
+one client publishes through Redis to another with 64 messages in a PUBLISH. A message of the relay is authenticated, \
+addressed, checked against limits and delivered to another connection. Compare ratios and figures by CPU second only: the \
+generator shares the machine. Servers that others use for the same are configured as `loadtest/PEERS.md` says; ratios to \
+them are by the relay's CPU time and memory, pairs in turn, in brackets the least and the most of a pair.\n\n";
 
 /// The document.
 pub(super) fn document(args: &BenchArgs, shown: &[Shown], missing: &[Peer]) -> String {
@@ -38,7 +39,7 @@ pub(super) fn document(args: &BenchArgs, shown: &[Shown], missing: &[Peer]) -> S
     );
     for row @ Shown { entry, report } in shown {
         // What is about memory or a moment has no throughput.
-        let told = |words: String| if entry.once { "–".to_owned() } else { words };
+        let told = |words: String| if entry.once && !entry.at_own_pace { "–".to_owned() } else { words };
         let latency = &report.latency_ms;
         let _ = writeln!(
             text,

@@ -38,6 +38,9 @@ pub struct BenchArgs {
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub only: String,
+    /// The swarm too: 50,000 agents on three relays, for minutes
+    #[arg(long)]
+    pub swarm: bool,
 }
 
 /// One row of the table.
@@ -47,6 +50,8 @@ pub(crate) struct Entry {
     /// Behind `run`.
     words: Vec<String>,
     once: bool,
+    /// It says itself how long it takes.
+    at_own_pace: bool,
     figure: Figure,
     peer: Option<Peer>,
 }
@@ -61,14 +66,15 @@ pub(crate) struct Shown {
 impl From<&Case> for Entry {
     fn from(case: &Case) -> Entry {
         let words = case.arguments.split_whitespace().map(str::to_owned).collect();
-        Entry { name: case.name.to_owned(), words, once: case.once, figure: case.figure, peer: None }
+        let Case { name, once, on_request, figure, .. } = *case;
+        Entry { name: name.to_owned(), words, once, at_own_pace: on_request, figure, peer: None }
     }
 }
 
 /// Runs every case; returns the document, and whether every promise was kept.
 pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
-    let (mut entries, mut missing): (Vec<Entry>, Vec<Peer>) =
-        (CASES.iter().map(Entry::from).collect(), Vec::new());
+    let asked = CASES.iter().filter(|case| args.swarm || !case.on_request);
+    let (mut entries, mut missing): (Vec<Entry>, Vec<Peer>) = (asked.map(Entry::from).collect(), Vec::new());
     for peer in Peer::ALL {
         let url = args.peer.iter().find(|(named, _)| *named == peer).map(|(_, url)| url.as_str());
         if url.is_some() || peer.installed().is_some() {
@@ -80,9 +86,11 @@ pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
     let mut shown = Vec::new();
     for entry in entries.into_iter().filter(|entry| entry.name.contains(&args.only)) {
         let turns = if entry.once { 1 } else { args.pairs };
-        let brief =
-            [format!("--pairs={turns}"), format!("--duration={}", args.duration), "--warm-up=0.5".to_owned()];
-        let words = entry.words.iter().chain(&brief).map(String::as_str);
+        let mut added = vec![format!("--pairs={turns}")];
+        if !entry.at_own_pace {
+            added.extend([format!("--duration={}", args.duration), "--warm-up=0.5".to_owned()]);
+        }
+        let words = entry.words.iter().chain(&added).map(String::as_str);
         let report = run_words(words).await.with_context(|| entry.name.clone())?;
         print::progress(&format!("{}: {}", entry.name, entry.figure.words(&report)));
         shown.push(Shown { entry, report });

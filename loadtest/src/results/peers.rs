@@ -42,6 +42,7 @@ fn entry(peer: Peer, url: Option<&str>, comparison: &Comparison) -> Entry {
         name: format!("beside {}: {}", peer.name(), comparison.name),
         words,
         once: comparison.memory,
+        at_own_pace: false,
         figure: if comparison.memory {
             Figure::MemoryBeside(memory_at_most(peer))
         } else {

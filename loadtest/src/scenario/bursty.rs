@@ -19,6 +19,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=10000 --rate=20000 --receipt=all --duration=15 --target-p99=800",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

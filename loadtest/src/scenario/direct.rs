@@ -31,6 +31,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: Some(FloorKind::Echo),
+    instances: 1,
+    divisible: true,
     run,
 };
 

@@ -32,6 +32,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: Some(FloorKind::Memory),
+    instances: 1,
+    divisible: true,
     run,
 };
 
@@ -46,7 +48,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
             .into_iter()
             .zip(0..)
             .map(|(identity, number)| {
-                let topic = format!("load.idle.{}", place(number).slot);
+                let topic = format!("load.idle.{}", place(trial.part.first + number).slot);
                 let topics = vec![(Destination::Topic(number), topic.clone())];
                 let payload = plan.after_message.unwrap_or(plan.payload);
                 let role = Sitter {

@@ -9,6 +9,7 @@ pub mod idle;
 pub mod large_payloads;
 pub mod noisy_tenant;
 pub mod overload;
+pub mod peak;
 pub mod priorities;
 pub mod reconnect_storm;
 pub mod reliable;
@@ -35,6 +36,7 @@ pub const ALL: &[Scenario] = &[
     slow_reader::SCENARIO,
     noisy_tenant::SCENARIO,
     overload::SCENARIO,
+    peak::SCENARIO,
     priorities::SCENARIO,
     reconnect_storm::SCENARIO,
     bursty::SCENARIO,
@@ -44,6 +46,7 @@ pub const ALL: &[Scenario] = &[
     token_streaming::SCENARIO,
     swarm::LEAN,
     swarm::MULTI_AGENT,
+    swarm::WHOLE,
     scatter::VOTING,
     scatter::MARKET,
     drain::SCENARIO,
@@ -63,6 +66,10 @@ pub struct Scenario {
     pub environment: &'static [(&'static str, &'static str)],
     /// What it can be compared with.
     pub floor: Option<FloorKind>,
+    /// Relays that are started for it, unless the command line says.
+    pub instances: u32,
+    /// Whether its pairs can be shared out among processes. Such a scenario has no promises of its own.
+    pub divisible: bool,
     /// Runs it once.
     pub run: Run,
 }
@@ -73,8 +80,10 @@ pub type Run = for<'t> fn(&'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Perform
 /// What of a bare WebSocket server a scenario can be compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FloorKind {
-    /// Messages for each second of its CPU time.
+    /// Messages for each second of its CPU time; between instances those that Redis alone carries, for each second of its own.
     Echo,
+    /// Deliveries for each second of its CPU time.
+    Broadcast,
     /// Memory for each connection.
     Memory,
     /// Messages a second that Redis alone stores.

@@ -23,6 +23,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "",
     environment: &[],
     floor: Some(FloorKind::Store),
+    instances: 1,
+    divisible: true,
     run,
 };
 

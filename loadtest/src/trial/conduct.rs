@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use relay_protocol::client::ReceiptMode;
 
+use crate::bench::Bench;
 use crate::checker::judge;
 use crate::clock;
 use crate::trial::Trial;
 use crate::trial::crew::Crew;
 use crate::trial::live::Sums;
-use crate::trial::performance::Performance;
+use crate::trial::performance::{Cpu, Performance};
 use crate::trial::stage::{Stage, Window};
 
 /// How often it is looked whether all has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long it stays quiet when all has arrived, so that what comes twice is seen; and before memory is looked at.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 /// The longest a run may go on arriving after its last send.
 const DRAIN_MAX: Duration = Duration::from_mins(1);
 
@@ -32,13 +33,10 @@ pub async fn conduct<G>(
     let plan = trial.plan();
     tokio::time::sleep(SETTLE).await;
     let rss_bytes_per_connection = crew.rss_bytes_per_connection(trial)?;
-    let window = Window::soon(plan.warm_up(), plan.duration());
+    let window = trial.window(&crew.connecting).await?;
     let helper = go(window)?;
     crew.stage.send_replace(Stage::Go(window));
-    tokio::time::sleep_until(clock::instant(window.measure_ns)).await;
-    let before = trial.bench.cpu()?;
-    tokio::time::sleep_until(clock::instant(window.end_ns)).await;
-    let cpu = trial.bench.cpu()?.since(before);
+    let cpu = cpu_of(trial.bench, window).await?;
     let rss_bytes_per_connection_at_end = crew.rss_bytes_per_connection(trial)?;
     drop(helper);
     drain(trial, recipients).await;
@@ -59,6 +57,14 @@ pub async fn conduct<G>(
         extra: BTreeMap::new(),
         timeline: Vec::new(),
     })
+}
+
+/// Waits for the end of traffic; returns what was used while figures counted.
+pub(crate) async fn cpu_of(bench: &Bench, window: Window) -> anyhow::Result<Cpu> {
+    tokio::time::sleep_until(clock::instant(window.measure_ns)).await;
+    let before = bench.cpu()?;
+    tokio::time::sleep_until(clock::instant(window.end_ns)).await;
+    Ok(bench.cpu()?.since(before))
 }
 
 /// Waits until all has arrived and been answered, or nothing more comes.

@@ -36,7 +36,7 @@ pub struct Crew {
 }
 
 /// How connecting went.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Connecting {
     /// From the first connect to the last welcome.
     pub took_ns: u64,

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::SECOND_NS;
 
 /// More than any machine this runs on has cores.
-const SHARDS: usize = 16;
+pub const SHARDS: u32 = 16;
 /// Latencies are kept from a microsecond, to three digits.
 const LATENCY_NS_MIN: u64 = 1_000;
 /// Up to two minutes; what takes longer counts as that.
@@ -43,7 +44,7 @@ pub struct Shard {
 }
 
 /// The sums of a moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     /// Agents connected.
     pub connected: u64,
@@ -68,7 +69,7 @@ impl Live {
 
     /// The shard of an agent.
     pub fn shard(&self, agent: u32) -> &Shard {
-        &self.shards[agent as usize % SHARDS]
+        &self.shards[(agent % SHARDS) as usize]
     }
 
     /// What it all sums up to.
@@ -114,6 +115,24 @@ impl Shard {
     /// Notes the time a message took.
     pub fn took(&self, latency_ns: u64) {
         self.latency.lock().saturating_record(latency_ns);
+    }
+
+    /// Puts the counters of a whole process in the place of what stood here.
+    pub fn replace(&self, sums: Sums, latency: Histogram<u64>, lag: Histogram<u64>) {
+        let Sums { connected, sent, delivered, counted, failed, answered } = sums;
+        let counters = [
+            (&self.connected, connected),
+            (&self.sent, sent),
+            (&self.delivered, delivered),
+            (&self.counted, counted),
+            (&self.failed, failed),
+            (&self.answered, answered),
+        ];
+        for (counter, value) in counters {
+            counter.store(value, Ordering::Relaxed);
+        }
+        *self.latency.lock() = latency;
+        *self.lag.lock() = lag;
     }
 
     /// Notes how late a message was sent.

@@ -6,6 +6,7 @@ pub mod crew;
 pub mod drive;
 pub mod live;
 pub mod pace;
+pub mod part;
 pub mod performance;
 pub mod stage;
 pub mod timeline;
@@ -22,7 +23,10 @@ use crate::stamp::{Destination, Stamper};
 use crate::target::Target;
 use crate::token::Identity;
 use crate::trial::correspondent::{Correspondent, Particulars};
+use crate::trial::crew::Connecting;
 use crate::trial::live::Live;
+use crate::trial::part::Part;
+use crate::trial::stage::Window;
 
 /// One execution of a scenario.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Trial<'b> {
     pub run: u32,
     /// Its counters.
     pub live: Arc<Live>,
+    /// Which agents are here; numbers begin at 0 in each part.
+    pub part: Part,
 }
 
 /// Where an agent of that number belongs.
@@ -47,7 +53,7 @@ pub struct Place {
 impl<'b> Trial<'b> {
     /// A trial that has not begun.
     pub fn new(bench: &'b Bench) -> anyhow::Result<Trial<'b>> {
-        Ok(Trial { bench, run: rand::random(), live: Arc::new(Live::new()?) })
+        Ok(Trial { bench, run: rand::random(), live: Arc::new(Live::new()?), part: Part::default() })
     }
 
     /// What the command line asks for.
@@ -55,11 +61,20 @@ impl<'b> Trial<'b> {
         &self.bench.plan
     }
 
+    /// When traffic begins, counts, and ends, now that everybody here is connected.
+    pub async fn window(&self, connecting: &Connecting) -> anyhow::Result<Window> {
+        let (warm_up, duration) = (self.plan().warm_up(), self.plan().duration());
+        match &self.part.cue {
+            None => Ok(Window::soon(warm_up, duration)),
+            Some(cue) => Ok(Window::from(cue.wait(connecting).await?, warm_up, duration)),
+        }
+    }
+
     /// The identities of `count` agents, each at its place.
     pub fn identities(&self, count: u32, place: impl Fn(u32) -> Place) -> anyhow::Result<Vec<Identity>> {
         (0..count)
             .map(|number| {
-                let Place { tenant, slot } = place(number);
+                let Place { tenant, slot } = place(self.part.first + number);
                 // A tenant of this trial's own: sessions that a trial before left behind are in another.
                 self.bench.tokens.identity(number, &format!("load-{:08x}-{tenant}", self.run), slot)
             })
@@ -68,6 +83,7 @@ impl<'b> Trial<'b> {
 
     /// The relay that agent connects to, if agents `2n` and `2n + 1` belong together.
     pub fn target(&self, number: u32) -> &'b Target {
+        let number = self.part.first + number;
         let turn = match self.plan().placement {
             Placement::Cross => number,
             Placement::Local => number / 2,
@@ -79,7 +95,7 @@ impl<'b> Trial<'b> {
     pub fn connect_options(&self, number: u32) -> ConnectOptions {
         let plan = self.plan();
         let source = |count: u8| {
-            let last = u8::try_from(number % u32::from(count)).unwrap_or(0) + 1;
+            let last = u8::try_from((self.part.first + number) % u32::from(count)).unwrap_or(0) + 1;
             IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
         };
         ConnectOptions {

@@ -78,6 +78,12 @@ impl Performance {
         if self.duration_s > 0.0 { self.counted as f64 / self.duration_s } else { 0.0 }
     }
 
+    /// Arrivals for each second of Redis's CPU time.
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    pub fn per_redis_cpu_second(&self) -> Option<f64> {
+        self.cpu.redis.filter(|seconds| *seconds > 0.0).map(|seconds| self.counted as f64 / seconds)
+    }
+
     /// Arrivals for each second of the relays' CPU time.
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
     pub fn per_cpu_second(&self) -> Option<f64> {

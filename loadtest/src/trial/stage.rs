@@ -30,6 +30,11 @@ impl Window {
     /// A window that begins soon enough for everybody to hear of it first.
     pub fn soon(warm_up: Duration, duration: Duration) -> Window {
         let start_ns = clock::now_ns() + clock::nanoseconds(Duration::from_millis(100));
+        Window::from(start_ns, warm_up, duration)
+    }
+
+    /// A window that begins then.
+    pub fn from(start_ns: u64, warm_up: Duration, duration: Duration) -> Window {
         let measure_ns = start_ns + clock::nanoseconds(warm_up);
         Window { start_ns, measure_ns, end_ns: measure_ns + clock::nanoseconds(duration) }
     }

@@ -3,15 +3,16 @@
 //!
 //! Bound: [`IN_HAND_MAX`] for each member; what is owed to the store is of those.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ahash::HashMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::directory::Entry;
+use crate::entropy::Keys;
 use crate::streams::{Found, HOLD, JobFate, RIPE, Settled, StreamKey};
 
 /// Jobs that a member may have in hand: one that never says it is done gets no more.
@@ -37,7 +38,7 @@ pub(super) struct Board {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each holds or not, whatever the others do")]
 struct State {
-    in_hand: HashMap<u64, Hand>,
+    in_hand: HashMap<u64, Hand, Keys>,
     owed: Vec<Settled>,
     /// Jobs that this instance was told of and has not asked for.
     told_of: usize,
@@ -271,7 +272,7 @@ impl Board {
     }
 
     /// How many jobs each connection has in hand.
-    pub(super) fn hands(&self) -> HashMap<u64, u64> {
+    pub(super) fn hands(&self) -> HashMap<u64, u64, Keys> {
         let mut hands = HashMap::default();
         for hand in self.state.lock().in_hand.values() {
             *hands.entry(hand.connection).or_default() += 1;

@@ -13,7 +13,7 @@ use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames};
 use crate::router::envelope::{Direct, Topic};
 use crate::router::link::Tried;
-use crate::router::route::Parcel;
+use crate::router::parcel::Parcel;
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
@@ -151,6 +151,7 @@ impl Router {
             taken_at: outgoing.taken_at,
             expires_at: outgoing.expires_at(),
             returned: None,
+            seq: 0,
             tried: Tried::Nowhere,
         };
         self.dispatch_parcel(tenant, parcel);

@@ -4,6 +4,7 @@
 //! A batch is `version u8, sender (u8 length + text)`, then items of `length u32, kind u8, header length u16, header,
 //! body`. Integers are big-endian. The body is frames as clients read them, so that nothing is encoded twice.
 
+mod wake;
 mod work;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ mod cursor;
 
 use codes::{encoding, encoding_byte, lane, lane_byte, nack_of};
 use cursor::Cursor;
+pub(super) use wake::{Latest, Wake, append_wake};
 pub(super) use work::{Fate, RANGES_MAX, Settled, append_held, append_jobs, append_loads, append_settled};
 
 const VERSION: u8 = 1;
@@ -74,16 +76,6 @@ pub(super) enum Item<'b> {
         group: &'b str,
         jobs: u32,
     },
-}
-
-/// A stream may have messages that its readers have not seen. A hint: who hears it looks into the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wake<T> {
-    pub(super) tenant: T,
-    /// The address of its agent or topic.
-    pub(super) stream: T,
-    pub(super) epoch: T,
-    pub(super) head: u64,
 }
 
 /// A message at `qos` 1 was presented, or expired before.
@@ -224,18 +216,6 @@ pub(super) fn append_disconnect(batch: &mut Vec<u8>, tenant: &str, agent: &str, 
     });
 }
 
-/// Appends the hint that a stream has messages.
-pub(super) fn append_wake<T: AsRef<str>>(batch: &mut Vec<u8>, wake: &Wake<T>) {
-    item(batch, |batch| {
-        header(batch, WAKE, |h| {
-            h.extend_from_slice(&wake.head.to_be_bytes());
-            short(h, wake.tenant.as_ref());
-            short(h, wake.stream.as_ref());
-            short(h, wake.epoch.as_ref());
-        });
-    });
-}
-
 /// Appends the news that a message was presented.
 pub(super) fn append_delivered<T: AsRef<str>>(batch: &mut Vec<u8>, delivered: &Delivered<T>) {
     item(batch, |batch| {
@@ -366,8 +346,8 @@ fn read_item(mut cursor: Cursor<'_>) -> Option<Item<'_>> {
         }
         JOBS => work::read_jobs(&mut h),
         WAKE => {
-            let head = h.u64()?;
-            Some(Item::Wake(Wake { tenant: h.short()?, stream: h.short()?, epoch: h.short()?, head }))
+            let rest = Cursor { batch: cursor.batch, at: body_at, end: cursor.end };
+            Some(Item::Wake(wake::read_wake(&mut h, rest)?))
         }
         DELIVERED => {
             let (generation, id, expired) = (h.u64()?, h.u64()?, h.u8()? == 1);

@@ -4,6 +4,8 @@
 //! Bound: a window of [`WINDOW_MESSAGES`] and [`WINDOW_BYTES`] for each stream that somebody here reads.
 
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,8 +17,9 @@ use tokio::time::Instant;
 
 use crate::outbound::Outbound;
 use crate::router::Router;
+use crate::router::envelope::{Latest, Wake};
 use crate::router::tenant::Tenant;
-use crate::streams::{Answer, Marks, Range, StreamError, StreamKey};
+use crate::streams::{Answer, Marks, Range, StoredMessage, StreamError, StreamKey};
 
 pub use entry::Entry;
 pub(super) use entry::stored_body;
@@ -113,6 +116,29 @@ impl Feed {
         !std::mem::replace(&mut state.busy, true)
     }
 
+    /// Takes the messages that came along with a hint. Says whether all up to its head is known now; else somebody has to read.
+    pub(super) fn append(&self, wake: &Wake<&str>) -> bool {
+        let Wake { epoch, head, latest, .. } = wake;
+        let Some(before) = head.checked_sub(latest.len() as u64) else { return false };
+        let mut state = self.state.lock();
+        if *state.marks.epoch != **epoch || before > state.held {
+            return false;
+        }
+        let (now, known) = (Instant::now(), state.held);
+        for (seq, Latest { expires_in_ms, body }) in
+            (before + 1..).zip(latest).filter(|(seq, _)| *seq > known)
+        {
+            let expires_at_ms = u64::from(*expires_in_ms);
+            let message = StoredMessage { seq, at_ms: 0, expires_at_ms, body: body.clone() };
+            state.push(Entry::new(message, now, 0));
+        }
+        state.bound();
+        state.marks.head = state.marks.head.max(*head);
+        state.looked_at = now;
+        state.readers.iter().for_each(|(_, outbound)| outbound.wake());
+        true
+    }
+
     fn wants_look(&self) -> bool {
         self.state.lock().looked_at.elapsed() >= LOOK
     }
@@ -159,23 +185,37 @@ impl State {
             return true;
         }
         let now = Instant::now();
-        let head = marks.head;
+        let (head, known) = (marks.head, self.held);
         self.marks = marks;
-        for message in messages {
-            if message.seq != self.held + 1 {
-                // Something fell out in between: those who are before it read by themselves.
-                (self.window, self.window_bytes) = (VecDeque::new(), 0);
-            }
-            self.held = message.seq;
-            self.window_bytes += message.body.len();
-            self.window.push_back(Arc::new(Entry::new(message, now, now_ms)));
+        if known + 1 < self.marks.first {
+            // It fell out before it was read here: readers are to hear so, also where nothing follows.
+            (self.window, self.window_bytes) = (VecDeque::new(), 0);
+            self.held = self.marks.first - 1;
         }
+        // What came along with a hint meanwhile is here already.
+        for message in messages.into_iter().skip_while(|message| message.seq <= known) {
+            self.push(Entry::new(message, now, now_ms));
+        }
+        self.bound();
+        self.held > after && self.held < head
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if entry.seq != self.held + 1 {
+            // Something fell out in between: those who are before it read by themselves.
+            (self.window, self.window_bytes) = (VecDeque::new(), 0);
+        }
+        self.held = entry.seq;
+        self.window_bytes += entry.weight();
+        self.window.push_back(Arc::new(entry));
+    }
+
+    fn bound(&mut self) {
         while self.window.len() > WINDOW_MESSAGES
             || (self.window_bytes > WINDOW_BYTES && self.window.len() > 1)
         {
             self.window_bytes -= self.window.pop_front().map_or(0, |entry| entry.weight());
         }
-        self.held > after && self.held < head
     }
 }
 

@@ -1,14 +1,15 @@
 //! Messages of groups at `qos` 1: stored in a pending list, and told of to an instance whose member has room, which takes
 //! them from there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ahash::HashMap;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::directory::Entry;
+use crate::entropy::Keys;
 use crate::router::Router;
 use crate::router::board::Board;
 use crate::router::envelope;
@@ -84,7 +85,7 @@ impl Router {
         mut candidates: Vec<Candidate>,
         instances: &[InstanceId],
     ) {
-        let mut told: HashMap<InstanceId, usize> = HashMap::default();
+        let mut told: HashMap<InstanceId, usize, Keys> = HashMap::default();
         for _ in 0..count {
             let drawn = better_of_two(candidates.len(), |at| candidates[at].room);
             let Some(Candidate { elsewhere, room }) = drawn.and_then(|at| candidates.get_mut(at)) else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -63,6 +64,8 @@ pub(super) struct Pending {
     pub(super) direct: Arc<Direct<Arc<str>>>,
     /// Where it was sent besides.
     pub(super) tried: Tried,
+    /// Its number.
+    pub(super) seq: u64,
     sent_at: Instant,
 }
 
@@ -71,8 +74,8 @@ pub(super) struct Pending {
 pub(super) enum Tried {
     /// Nowhere.
     Nowhere,
-    /// To these too, whose sessions have it.
-    Beside(Arc<[InstanceId]>),
+    /// To these too, whose sessions have it. Shared by what was sent to them: where one goes on to no other goes.
+    Beside(Arc<Mutex<SmallVec<[InstanceId; 2]>>>),
     /// It was sent again already.
     Again,
 }
@@ -108,6 +111,19 @@ impl Held {
     fn of(pending: Pending, heard_at: Instant) -> Held {
         let Pending { settlement, direct, .. } = pending;
         Held { settlement, tenant: Arc::clone(&direct.tenant), session: direct.session.clone(), heard_at }
+    }
+}
+
+impl Tried {
+    /// Takes on an instance as one that it goes to; not if it went there already.
+    pub(super) fn begin(&self, instance: &InstanceId) -> bool {
+        let Tried::Beside(others) = self else { return true };
+        let mut others = others.lock();
+        let begins = !others.contains(instance);
+        if begins {
+            others.push(instance.clone());
+        }
+        begins
     }
 }
 
@@ -174,7 +190,7 @@ impl Link {
         match pushed {
             Ok(pump) => {
                 state.used_at = now;
-                state.pending.push_back(Some(Pending { settlement, direct, tried, sent_at: now }));
+                state.pending.push_back(Some(Pending { settlement, direct, tried, seq, sent_at: now }));
                 Ok(pump)
             }
             Err(_) => Err(settlement),

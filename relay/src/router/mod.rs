@@ -19,6 +19,7 @@ mod jobs;
 mod link;
 mod load;
 mod outbox;
+mod parcel;
 mod publish;
 mod readers;
 mod receipts;

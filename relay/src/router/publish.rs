@@ -14,7 +14,8 @@ use crate::router::envelope::{self, Topic};
 use crate::router::groups;
 use crate::router::link::{Link, Reported, Tried};
 use crate::router::outbox::{Outbox, Pump};
-use crate::router::route::{Parcel, UNAVAILABLE_RETRY_MS};
+use crate::router::parcel::Parcel;
+use crate::router::route::UNAVAILABLE_RETRY_MS;
 use crate::router::tenant::Tenant;
 use crate::telemetry::outcome::Outcome;
 
@@ -132,6 +133,7 @@ impl Router {
                     direct: pending.direct,
                     settlement: pending.settlement,
                     returned: Some((link.peer.clone(), otherwise)),
+                    seq: pending.seq,
                     tried: pending.tried,
                 };
                 self.dispatch_returned(&tenant, link, parcel);

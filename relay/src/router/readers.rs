@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use relay_protocol::address::agent_of_session;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::InstanceId;
@@ -18,6 +18,8 @@ use crate::streams::{Ack, StreamKey};
 
 /// How long a session may go unspoken for: a hint that was lost to one with nothing to read is then found.
 const RENEWED_IN_MAX: u64 = 30;
+/// How often at most all are spoken for at once because the store had forgotten one, and so perhaps all.
+const ALL_RENEWED_IN: Duration = Duration::from_secs(10);
 /// Questions under way at a time for that.
 const RENEWALS: usize = 32;
 /// How often sessions are spoken for, and heads looked at.
@@ -136,7 +138,9 @@ impl Router {
     /// A stream may have more than is known here.
     pub(super) fn take_wake(self: &Arc<Self>, wake: &Wake<&str>) {
         let Some(tenant) = self.tenants.get(wake.tenant).map(|tenant| Arc::clone(&tenant)) else { return };
-        if let Some(feed) = tenant.feeds.get(wake.stream).map(|feed| Arc::clone(&feed)) {
+        if let Some(feed) = tenant.feeds.get(wake.stream).map(|feed| Arc::clone(&feed))
+            && !feed.append(wake)
+        {
             self.hint(&tenant, &feed, Some((wake.epoch, wake.head)));
         }
         // Those among them who had nothing to read so far have no feed.
@@ -185,10 +189,17 @@ impl Router {
         // Four times within the grace, so that two that fail do not cost a session.
         let parts = (self.settings.grace.as_secs() / 4).clamp(1, RENEWED_IN_MAX);
         let mut part = 0;
+        let (mut is_forgotten, mut all_again_at) = (false, Instant::now());
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             part = (part + 1) % parts;
             self.look_at_feeds(false);
-            let renewals = self.sessions(part, parts).into_iter().map(|Here { tenant, agent, sessions }| {
+            let due = if is_forgotten && all_again_at <= Instant::now() {
+                (is_forgotten, all_again_at) = (false, Instant::now() + ALL_RENEWED_IN);
+                self.sessions(0, 1)
+            } else {
+                self.sessions(part, parts)
+            };
+            let renewals = due.into_iter().map(|Here { tenant, agent, sessions }| {
                 let inbox = StreamKey::agent(&tenant.name, &agent);
                 let renewed = self.streams.renew(inbox, sessions);
                 async move { (renewed.await, tenant, agent) }
@@ -199,7 +210,10 @@ impl Router {
                 let each = local.members.iter().map(|member| &member.outbound);
                 match renewed {
                     Ok(Some(marks)) => each.for_each(|outbound| outbound.push_head(&marks.epoch, marks.head)),
-                    Ok(None) => each.for_each(|outbound| outbound.push_news(InboxNews::Forgotten)),
+                    Ok(None) => {
+                        is_forgotten = true;
+                        each.for_each(|outbound| outbound.push_news(InboxNews::Forgotten));
+                    }
                     // Away: tried again in its turn.
                     Err(_) => {}
                 }

@@ -3,25 +3,25 @@
 //! Order: everything for an agent goes through its entry here, under the entry's lock. While the entry is being
 //! resolved later messages are held behind earlier ones, and those that an instance sent back go before all.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dashmap::Entry as MapEntry;
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use relay_protocol::{Chunk, ErrorCode, SharedFrame};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::directory::{DirectoryError, Entry};
-use crate::outbound::Settlement;
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::groups;
 use crate::router::link::{Link, Tried};
+use crate::router::parcel::{Held, Parcel};
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
 use crate::streams::StreamKey;
@@ -63,25 +63,6 @@ struct Whereabouts {
 
 type Found = Result<Whereabouts, DirectoryError>;
 
-/// What waits for a route.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// Sent back by an instance where the agent is no more.
-    returned: VecDeque<Parcel>,
-    /// Not sent yet.
-    fresh: VecDeque<Parcel>,
-}
-
-impl Held {
-    fn fresh(parcel: Parcel) -> Held {
-        Held { fresh: VecDeque::from([parcel]), ..Held::default() }
-    }
-
-    fn returned(parcel: Parcel) -> Held {
-        Held { returned: VecDeque::from([parcel]), ..Held::default() }
-    }
-}
-
 /// What is sent now may not go another way before everything under way here is settled.
 struct Barrier {
     link: Arc<Link>,
@@ -92,19 +73,6 @@ struct Barrier {
 }
 
 type Barriers = SmallVec<[Barrier; 1]>;
-
-/// A message whose recipient may be on another instance.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) direct: Arc<Direct<Arc<str>>>,
-    pub(super) settlement: Settlement,
-    pub(super) taken_at: Instant,
-    pub(super) expires_at: Option<Instant>,
-    /// The instance that sent it back, and what its sender hears if there is no other.
-    pub(super) returned: Option<(InstanceId, Outcome)>,
-    /// Where it was sent before.
-    pub(super) tried: Tried,
-}
 
 impl Tenant {
     /// Asks again before the next message to `agent`. Where it was is kept, as messages may still be under way there.
@@ -178,7 +146,7 @@ impl Router {
                 vacant.insert(tenant.begin_resolving(Held::returned(parcel)));
             }
             MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
-                Route::Resolving(held) => return held.returned.push_back(parcel),
+                Route::Resolving(held) => return held.take_back(parcel),
                 outdated @ Route::Known { .. } => *outdated = tenant.begin_resolving(Held::returned(parcel)),
             },
         }
@@ -272,7 +240,7 @@ impl Router {
             local.elsewhere = false;
         }
         if let Route::Resolving(held) = before {
-            for parcel in held.returned.into_iter().chain(held.fresh) {
+            for parcel in held.into_order() {
                 match found {
                     Ok(found) => self.forward(tenant, &known, found.may_return, parcel),
                     Err(DirectoryError) => self.forward_blind(tenant, parcel),
@@ -299,10 +267,9 @@ impl Router {
         let wanted = entries.iter().filter(|entry| {
             parcel.direct.session.as_ref().is_none_or(|session| *session == entry.session)
                 && parcel.returned.as_ref().is_none_or(|(by, _)| *by != entry.instance)
-                && !matches!(&parcel.tried, Tried::Beside(others) if others.contains(&entry.instance))
         });
         for entry in wanted {
-            if !targets.contains(&&entry.instance) {
+            if !targets.contains(&&entry.instance) && parcel.tried.begin(&entry.instance) {
                 targets.push(&entry.instance);
             }
         }
@@ -318,7 +285,10 @@ impl Router {
         let tried = match targets.len() {
             _ if parcel.returned.is_some() => Tried::Again,
             1 => Tried::Nowhere,
-            _ => Tried::Beside(targets.iter().map(|target| (*target).clone()).collect()),
+            _ => {
+                let others = targets.iter().map(|target| (*target).clone());
+                Tried::Beside(Arc::new(Mutex::new(others.collect())))
+            }
         };
         let parts = parcel.settlement.split(targets.len());
         for (target, part) in targets.into_iter().zip(parts) {
@@ -341,11 +311,11 @@ impl Router {
             parcel.returned = Some((self.instance.clone(), outcome));
             return self.forward_to_member(tenant, &[], parcel);
         }
-        let outcome = match self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at) {
-            Outcome::Failed { reason: ErrorCode::NoRecipient, .. } => {
-                Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS)
-            }
-            outcome => outcome,
+        let unavailable = Outcome::failed_for(ErrorCode::Unavailable, UNAVAILABLE_RETRY_MS);
+        let deliver = || self.deliver_here(tenant, &parcel.direct, parcel.taken_at, parcel.expires_at);
+        let outcome = match parcel.tried.begin(&self.instance).then(deliver) {
+            None | Some(Outcome::Failed { reason: ErrorCode::NoRecipient, .. }) => unavailable,
+            Some(outcome) => outcome,
         };
         parcel.settlement.settle(outcome);
     }

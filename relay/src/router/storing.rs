@@ -7,12 +7,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use relay_protocol::ErrorCode;
 use relay_protocol::{Encoding, ServerFrame};
+use tokio::time::Instant;
 
+use crate::bus::InstanceId;
 use crate::outbound::{Place, Settlement};
 use crate::router::Router;
 use crate::router::delivery::SATURATED_RETRY_MS;
 use crate::router::direct::{Outgoing, Routed};
-use crate::router::envelope::{self, Topic, Wake};
+use crate::router::envelope::{self, Latest, Topic, Wake};
 use crate::router::feed::stored_body;
 use crate::router::outbox::Pump;
 use crate::router::route::UNAVAILABLE_RETRY_MS;
@@ -28,6 +30,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Messages that may wait for one stream, and their bytes.
 const WAITING_MESSAGES_MAX: usize = 4_096;
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What goes along with a hint to another instance, in bytes: as much as the largest of usual messages. Larger ones do better
+/// to be read when their session is ready for them.
+const ALONG_BYTES: usize = 64 * 1024;
 /// When to try again where a tenant has too many topic streams: they end by age, so not soon.
 const TOPICS_RETRY_MS: u64 = 60_000;
 
@@ -122,13 +127,6 @@ impl Router {
 
     async fn run_line(self: Arc<Self>, tenant: Arc<Tenant>, stream: StreamKey, line: Arc<Line>) {
         while let Some((messages, settlements)) = line.next() {
-            // Shared, not copied: those who subscribed at `qos` 0 get them too.
-            let bodies: Vec<_> = match stream.as_topic() {
-                Some(_) => {
-                    messages.iter().map(|message| (message.body.clone(), message.expires_in_ms)).collect()
-                }
-                None => Vec::new(),
-            };
             if stream.is_group() {
                 match self.give_jobs(&tenant, &stream, messages).await {
                     Ok(stored) => {
@@ -140,6 +138,10 @@ impl Router {
                 }
                 continue;
             }
+            let asked_at = Instant::now();
+            // Shared, not copied: those who read the stream here get them, and who subscribed to a topic at `qos` 0.
+            let bodies: Vec<_> =
+                messages.iter().map(|message| (message.body.clone(), message.expires_in_ms)).collect();
             match self.streams.append(stream.clone(), messages).await {
                 Ok(Appended { stored, marks, readers }) => {
                     let too_many = stored.iter().filter(|stored| **stored == Stored::TooManyTopics);
@@ -149,15 +151,17 @@ impl Router {
                     for (settlement, stored) in settlements.into_iter().zip(&stored) {
                         settle(settlement, *stored, &stream, marks.as_ref());
                     }
-                    if let Some(marks) = &marks {
-                        for (stored, (body, expires_in_ms)) in stored.iter().zip(&bodies) {
-                            if matches!(stored, Stored::At(_)) {
-                                self.copy(&tenant, &stream, body, *expires_in_ms);
-                            }
+                    let mut latest = Vec::new();
+                    for (stored, (body, expires_in_ms)) in stored.iter().zip(bodies) {
+                        if matches!(stored, Stored::At(_)) {
+                            self.copy(&tenant, &stream, &body, expires_in_ms);
+                            latest.push(Latest { expires_in_ms: left(expires_in_ms, asked_at), body });
                         }
-                        if stored.iter().any(|stored| matches!(stored, Stored::At(_))) {
-                            self.wake_readers(&tenant, &stream, marks, &readers);
-                        }
+                    }
+                    if let Some(marks) = &marks
+                        && !latest.is_empty()
+                    {
+                        self.wake_readers(&tenant, &stream, marks, latest, &readers);
                     }
                 }
                 Err(error) => unstored(settlements, error),
@@ -194,11 +198,17 @@ impl Router {
         tenant: &Arc<Tenant>,
         stream: &StreamKey,
         marks: &Marks,
-        readers: &[crate::bus::InstanceId],
+        latest: Vec<Latest>,
+        readers: &[InstanceId],
     ) {
-        let wake =
-            Wake { tenant: &*tenant.name, stream: &*stream.address, epoch: &*marks.epoch, head: marks.head };
+        let (epoch, head) = (&*marks.epoch, marks.head);
+        let mut wake = Wake { tenant: &*tenant.name, stream: &*stream.address, epoch, head, latest };
         self.take_wake(&wake);
+        let bytes: usize = wake.latest.iter().map(|latest| latest.body.len()).sum();
+        // To a topic's channel they go once already, for those at `qos` 0.
+        if stream.as_topic().is_some() || bytes > ALONG_BYTES {
+            wake.latest.clear();
+        }
         if let Some(topic) = stream.as_topic() {
             return self.post(tenant, topic, None, |batch| envelope::append_wake(batch, &wake));
         }
@@ -211,6 +221,13 @@ impl Router {
             }
         }
     }
+}
+
+/// The life left to a message that was stored after `asked_at`. At least a millisecond: 0 stands for no end.
+fn left(expires_in_ms: Option<u64>, asked_at: Instant) -> u32 {
+    let passed = u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let left = |ms: u64| u32::try_from(ms.saturating_sub(passed).max(1)).unwrap_or(u32::MAX);
+    expires_in_ms.map_or(0, left)
 }
 
 /// The store did not answer.

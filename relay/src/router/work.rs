@@ -17,8 +17,9 @@ use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::link::{Pending, Tried};
+use crate::router::parcel::Parcel;
 use crate::router::registration::Registration;
-use crate::router::route::{Parcel, Route};
+use crate::router::route::Route;
 use crate::router::tenant::{Member, Tenant};
 use crate::router::turn::Turn;
 use crate::telemetry::outcome::Outcome;
@@ -94,6 +95,7 @@ impl Router {
             direct: pending.direct,
             settlement: pending.settlement,
             returned: Some((peer.clone(), otherwise)),
+            seq: 0,
             tried: pending.tried,
         };
         self.forward_to_member(&tenant, &entries, parcel);
@@ -208,6 +210,7 @@ impl Registration {
                 taken_at: now,
                 expires_at: item.expires_at,
                 returned: Some((self.router.instance.clone(), nobody)),
+                seq: 0,
                 tried: Tried::Again,
             };
             self.router.dispatch_parcel(&self.tenant, parcel);

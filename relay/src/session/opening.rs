@@ -143,7 +143,7 @@ async fn open(
         session: Arc::clone(&session),
         generation: 1,
         ticket: ticket.hash(),
-        resume: shown.clone(),
+        resume: shown.as_ref().map(|shown| (Arc::clone(&shown.session), shown.hash)),
         instance: context.router.instance().clone(),
     };
     let opened = tokio::time::timeout(OPEN_PATIENCE, context.router.streams().open(opening)).await;
@@ -170,8 +170,10 @@ async fn open(
             }),
         });
     };
-    let session = shown.filter(|_| opened.resumed).map_or(session, |(session, _)| session);
-    let (position, reason) = begin(&opened, &inbox, claim);
+    let shown = shown.filter(|_| opened.resumed);
+    let (position, reason) = begin(&opened, &inbox, claim, shown.as_ref().map(|shown| &*shown.epoch));
+    let session = shown.map_or(session, |shown| shown.session);
+    let ticket = ticket.given_in(&opened.marks.epoch);
     let going_on = claim.map(|_| GoingOn {
         stream: inbox.address,
         epoch: Arc::clone(&opened.marks.epoch),
@@ -191,7 +193,13 @@ async fn open(
 }
 
 /// Where the stream of the agent goes on, and why something may be missing.
-fn begin(opened: &Opened, inbox: &StreamKey, claim: Option<&Claim>) -> (Option<u64>, Option<&'static str>) {
+/// `given_in` is the epoch of the ticket of one that goes on.
+fn begin(
+    opened: &Opened,
+    inbox: &StreamKey,
+    claim: Option<&Claim>,
+    given_in: Option<&str>,
+) -> (Option<u64>, Option<&'static str>) {
     let Some(position) = opened.position else { return (None, Some("too_many_sessions")) };
     let marks = &opened.marks;
     let claimed =
@@ -199,7 +207,14 @@ fn begin(opened: &Opened, inbox: &StreamKey, claim: Option<&Claim>) -> (Option<u
     let Some((_, epoch, seq)) = claimed else {
         // One that was known and has heard nothing since another epoch began lacks what that of before has lost.
         let is_behind = marks.former.as_ref().is_some_and(|(_, last)| position <= *last);
-        let reason = if opened.resumed { is_behind.then_some("epoch") } else { Some("unknown_ticket") };
+        // The same of one whose stream is another than when it was welcomed: it has not heard so.
+        let is_another =
+            given_in.is_some_and(|epoch| !epoch.is_empty() && marks.translate(epoch, position).is_none());
+        let reason = if opened.resumed {
+            (is_behind || is_another).then_some("epoch")
+        } else {
+            Some("unknown_ticket")
+        };
         return (Some(position), reason);
     };
     let Some(seq) = marks.translate(epoch, *seq) else { return (Some(position), Some("epoch")) };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::outbound::ReplyRight;
 use crate::router::{Entry, Next, Seat};
 use crate::session::credit::Credit;
-use crate::streams::{Answer, Marks, Range};
+use crate::streams::{Answer, Marks, Range, is_unmade};
 
 /// Messages that are taken from the window at a time.
 const TAKE: usize = 64;
@@ -42,6 +42,8 @@ pub(super) struct Batch {
     /// Messages that will not come.
     pub(super) skipped: u64,
     pub(super) rights: Vec<ReplyRight>,
+    /// The agent's stream is another one: the store has forgotten who reads it.
+    pub(super) is_forgotten: bool,
 }
 
 impl Batch {
@@ -121,10 +123,12 @@ impl Reading {
 
     /// The stream has another life: the client is told where it goes on, and that something may be missing.
     fn go_on(&mut self, marks: &Marks, encoding: Encoding, batch: &mut Batch) {
-        let begins = self.epoch.is_empty();
         let translated = marks.translate(&self.epoch, self.cursor);
+        // It had no other: else that one began and was lost unseen.
+        let begins = is_unmade(&self.epoch) && translated.is_some();
         self.cursor = translated.unwrap_or(marks.first - 1);
-        self.seen = if begins || translated.is_some() { self.cursor } else { marks.head };
+        self.seen = if translated.is_some() { self.cursor } else { marks.head };
+        batch.is_forgotten |= translated.is_none() && self.seat.stream().as_agent().is_some();
         self.epoch = Arc::clone(&marks.epoch);
         self.backlog.clear();
         self.expired.clear();

@@ -280,6 +280,10 @@ impl<S: Socket> Session<S> {
                 self.outbound.see(epoch, cursor);
             }
         }
+        if batch.is_forgotten {
+            // At once: until it is entered again the stream lets go of what it has not read.
+            self.outbound.push_news(InboxNews::Forgotten);
+        }
         if batch.chunks.is_empty() {
             return false;
         }

@@ -14,7 +14,7 @@ use crate::session::answer::refusal;
 use crate::session::inbound::SUBSCRIBE_RETRY_MS;
 use crate::session::reading::Reading;
 use crate::session::transport::Socket;
-use crate::streams::{Marks, SharedStreams, StreamKey};
+use crate::streams::{Marks, SharedStreams, StreamKey, is_unmade};
 
 /// A subscription whose beginning is looked up.
 pub(super) struct Beginning {
@@ -26,8 +26,8 @@ pub(super) struct Beginning {
     found: BoxFuture<'static, Result<Begin, ()>>,
 }
 
-/// How the stream stands, and after which message to begin; nothing if there is none yet.
-type Begin = Option<(Marks, u64)>;
+/// How the stream stands, and after which message to begin.
+type Begin = (Marks, u64);
 
 impl<S: Socket> Session<S> {
     /// Subscribes to the stream of a topic.
@@ -80,7 +80,7 @@ impl<S: Socket> Session<S> {
 
     fn begun(&mut self, beginning: Beginning, found: Result<Begin, ()>) {
         let Beginning { id, seat: Some(seat), from, .. } = beginning else { return };
-        let Ok(found) = found else {
+        let Ok((marks, begin)) = found else {
             self.limits.unsubscribe();
             let mut frame = refusal(Some(id), ErrorCode::Unavailable, "the store of streams is away");
             if let ServerFrame::Error { retry_after_ms, .. } = &mut frame {
@@ -89,29 +89,27 @@ impl<S: Socket> Session<S> {
             self.context.metrics.command_error(ErrorCode::Unavailable);
             return self.answer(&frame);
         };
-        if let Some((marks, _)) = &found {
-            seat.learn(marks);
+        if !marks.is_unmade() {
+            seat.learn(&marks);
         }
         self.answer(&ServerFrame::Ok { id });
-        let (epoch, cursor, seen, reason) = match (found, &from) {
-            (None, None) => ("".into(), 0, 0, None),
-            (None, Some(_)) => ("".into(), 0, 0, Some("epoch")),
-            (Some((marks, begin)), None) => (marks.epoch, begin, 0, None),
-            (Some((marks, _)), Some((epoch, seq))) => {
+        let (cursor, seen, reason) = match &from {
+            None => (begin, 0, None),
+            Some((epoch, seq)) => {
                 let least = marks.first - 1;
                 let (cursor, reason) = match marks.translate(epoch, *seq) {
                     Some(seq) if seq < least => (seq, Some("trimmed")),
-                    Some(seq) if marks.epoch == *epoch => (seq, None),
+                    Some(seq) if marks.epoch == *epoch || is_unmade(epoch) => (seq, None),
                     Some(seq) => (seq, Some("epoch")),
                     None => (least, Some("epoch")),
                 };
                 let seen = if reason.is_none() { cursor } else { marks.head };
-                (marks.epoch, cursor, seen, reason)
+                (cursor, seen, reason)
             }
         };
-        let unknown = epoch.is_empty() && reason.is_none();
-        let reading = Reading::new(seat, epoch, cursor, seen);
-        if !unknown {
+        let is_news = !marks.is_unmade() || reason.is_some();
+        let reading = Reading::new(seat, marks.epoch, cursor, seen);
+        if is_news {
             self.answer(&reading.resume(reason));
         }
         self.read_topic(reading);
@@ -120,13 +118,12 @@ impl<S: Socket> Session<S> {
 
 /// Finds where to begin.
 async fn begin(streams: &SharedStreams, stream: StreamKey, rewind: Option<Rewind>) -> Result<Begin, ()> {
-    // Nothing follows the last number there is, so the marks alone are read.
-    let read = streams.read(stream.clone(), u64::from(u32::MAX) << 20, 1).await.map_err(|_| ())?;
-    let Some(marks) = read.map(|range| range.marks) else { return Ok(None) };
+    let marks = streams.marks(stream.clone()).await.map_err(|_| ())?;
     let begin = match rewind {
+        _ if marks.is_unmade() => 0,
         None => marks.head,
         Some(Rewind::Last(count)) => marks.head.saturating_sub(count).max(marks.first - 1),
         Some(Rewind::SinceMs(unix_ms)) => streams.before(stream, unix_ms).await.map_err(|_| ())?,
     };
-    Ok(Some((marks, begin)))
+    Ok((marks, begin))
 }

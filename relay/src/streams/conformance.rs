@@ -28,6 +28,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     let (a, b) = (join().await, join().await);
     numbers(&*a, &*b).await;
     bounds(&*a).await;
+    topics::waiting(&*a, &*b).await;
     topics::bound(&*a, &*b).await;
     order::repeats(&*a, &*b).await;
     order::counters(&*a).await;

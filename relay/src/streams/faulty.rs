@@ -215,6 +215,10 @@ impl StreamStore for FaultyStreams {
         self.ask(move |store| store.kept(inbox, session))
     }
 
+    fn marks(&self, topic: StreamKey) -> Answer<Marks> {
+        self.ask(move |store| store.marks(topic))
+    }
+
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {
         self.ask(move |store| store.before(topic, unix_ms))
     }
@@ -291,5 +295,18 @@ mod tests {
         let after = append().await;
         assert_eq!((before.0, after.0), (vec![Stored::At(1)], vec![Stored::At(1)]));
         assert_ne!(before.1, after.1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_stream_learns_that_a_life_of_it_was_forgotten() {
+        let shelf = Shelf::new(conformance::SETTINGS);
+        let store = FaultyStreams::new(&shelf, StreamFaults::none(), 1, TaskTracker::new());
+        let unmade = store.marks(topic()).await.unwrap();
+        assert!(unmade.is_unmade());
+        store.append(topic(), vec![conformance::message("1", "x")]).await.unwrap();
+        assert_eq!(store.marks(topic()).await.unwrap().translate(&unmade.epoch, 0), Some(0));
+        shelf.forget();
+        store.append(topic(), vec![conformance::message("2", "x")]).await.unwrap();
+        assert_eq!(store.marks(topic()).await.unwrap().translate(&unmade.epoch, 0), None);
     }
 }

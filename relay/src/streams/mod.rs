@@ -68,7 +68,7 @@ pub trait StreamStore: JobStore {
     fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>>;
 
     /// A reader of an agent's stream has presented all up to `ack.seq`. Answers who is to hear of it: the senders of
-    /// those that nobody had presented before.
+    /// those that nobody had presented before. Who hears of failure only may be left out, but where it had expired.
     fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>>;
 
     /// Keeps outcomes for a session that has no connection where they came, the latest [`OUTCOMES_MAX`], as long as it may
@@ -82,6 +82,10 @@ pub trait StreamStore: JobStore {
 
     /// Hands out what was kept for a session, once.
     fn kept(&self, inbox: StreamKey, session: Arc<str>) -> Answer<Vec<LateOutcome>>;
+
+    /// How a topic's stream stands. One that is not there [yet](Marks::is_unmade) has an epoch that its first life goes on
+    /// from, if the store forgets nothing until then: else there may have been one in between.
+    fn marks(&self, topic: StreamKey) -> Answer<Marks>;
 
     /// The last message of a topic before this Unix time in milliseconds, 0 if there is none.
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64>;
@@ -203,7 +207,20 @@ pub struct Marks {
     pub head: u64,
 }
 
+/// What the epoch of a stream begins with that is not there yet.
+const UNMADE: char = '@';
+
 impl Marks {
+    /// Those of a topic that has no stream yet, in a store of this history.
+    fn unmade(history: &str) -> Marks {
+        Marks { epoch: format!("{UNMADE}{history}").into(), former: None, first: 1, head: 0 }
+    }
+
+    /// Whether the stream is not there yet.
+    pub fn is_unmade(&self) -> bool {
+        is_unmade(&self.epoch)
+    }
+
     /// Where a reader goes on who has read up to `seq` of `epoch`; nothing if the two cannot be compared.
     pub fn translate(&self, epoch: &str, seq: u64) -> Option<u64> {
         match &self.former {
@@ -212,6 +229,11 @@ impl Marks {
             _ => None,
         }
     }
+}
+
+/// Whether an epoch is that of a stream that is not there yet.
+pub fn is_unmade(epoch: &str) -> bool {
+    epoch.starts_with(UNMADE)
 }
 
 /// A message to be stored.

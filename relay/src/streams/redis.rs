@@ -29,8 +29,8 @@ use crate::bus::InstanceId;
 use crate::redis::{Commands, Redis, Replicas, Script, was_refused};
 use crate::streams::{
     Ack, Answer, Append, Appended, COUNTER_MEMORY, Delivered, LateOutcome, MID_MEMORY, MIDS_MAX, Marks,
-    OUTCOMES_MAX, Opened, Opening, READ_MAX, READERS_MAX, Range, Stored, StreamError, StreamKey,
-    StreamSettings, StreamStore,
+    OUTCOMES_MAX, Opened, Opening, READ_MAX, READERS_MAX, Range, ReturnAddress, Stored, StreamError,
+    StreamKey, StreamSettings, StreamStore,
 };
 
 mod answer;
@@ -58,7 +58,11 @@ static READ: Script = script!("read");
 static ACKNOWLEDGE: Script = script!("acknowledge");
 static KEEP: Script = script!("keep");
 static KEPT: Script = script!("kept");
+static MARKS: Script = script!("marks");
 static BEFORE: Script = script!("before");
+
+/// What a return address takes at most but for a long `mid`: an instance, a session's address, two numbers.
+const RETURN_ADDRESS_BYTES: usize = 256;
 
 /// Streams in Redis.
 #[derive(Debug)]
@@ -129,14 +133,20 @@ impl RedisStreams {
     }
 }
 
+/// Put together without a format: a message that is stored has three keys.
 fn named(stream: &StreamKey, part: &str) -> String {
-    format!("r1:s:{{{}:{}}}:{part}", stream.tenant, stream.address)
+    ["r1:s:{", &stream.tenant, ":", &stream.address, "}:", part].concat()
 }
 
 /// The keys that every script is given, and further ones.
 fn keys(stream: &StreamKey, further: impl IntoIterator<Item = String>) -> Vec<Key> {
     let own = ["m", "l", "r"].map(str::to_owned);
     own.into_iter().chain(further).map(|part| named(stream, &part).into()).collect()
+}
+
+/// The keys of a message's sender: its `mid`s, those before, the counter of its session.
+fn sender_keys(stream: &StreamKey, from: &str, session: &str) -> [Key; 3] {
+    [["d:", from], ["e:", from], ["c:", session]].map(|part| named(stream, &part.concat()).into())
 }
 
 async fn run<R: FromValue>(
@@ -157,6 +167,14 @@ fn text(value: impl fmt::Display) -> Value {
 
 fn optional(value: Option<impl fmt::Display>) -> Value {
     value.map_or_else(|| Value::from(""), text)
+}
+
+/// Written where there is room for it at once.
+fn return_address(to: &ReturnAddress) -> Value {
+    let mut text = String::with_capacity(RETURN_ADDRESS_BYTES);
+    // Writing into a string meets no error.
+    let _ = write!(text, "{to}");
+    text.into()
 }
 
 fn millis(time: Duration) -> Value {
@@ -214,7 +232,9 @@ impl StreamStore for RedisStreams {
 
     fn append(&self, stream: StreamKey, messages: Vec<Append>) -> Answer<Appended> {
         let settings = &self.settings;
-        let mut further = Vec::with_capacity(3 * messages.len());
+        let mut keys = keys(&stream, []);
+        // Most that come together are of one sender.
+        let mut sender: Option<(Arc<str>, Arc<str>, [Key; 3])> = None;
         let mut arguments = vec![
             text(u8::from(stream.as_topic().is_some())),
             fresh_epoch(),
@@ -227,19 +247,25 @@ impl StreamStore for RedisStreams {
         ];
         let count = messages.len();
         for message in messages {
-            let (from, session) = (&message.from, &message.session);
-            further.extend([format!("d:{from}"), format!("e:{from}"), format!("c:{session}")]);
+            let is_same = |(from, session, _): &(Arc<str>, Arc<str>, _)| {
+                *from == message.from && *session == message.session
+            };
+            if !sender.as_ref().is_some_and(is_same) {
+                let keys = sender_keys(&stream, &message.from, &message.session);
+                sender = Some((message.from, message.session, keys));
+            }
+            keys.extend(sender.iter().flat_map(|(_, _, keys)| keys.clone()));
             arguments.extend([
-                text(&message.mid),
+                Value::from(&*message.mid),
                 text(message.generation),
                 optional(message.counter),
                 optional(message.expires_in_ms),
-                optional(message.return_to.as_ref()),
+                message.return_to.as_ref().map_or_else(|| Value::from(""), return_address),
+                text(u8::from(message.return_to.is_some_and(|to| !to.failure_only))),
                 Value::Bytes(message.body),
             ]);
         }
         let entered = self.enter(&stream);
-        let keys = keys(&stream, further);
         let appended = self.store::<Vec<String>>(&APPEND, &stream, keys, arguments);
         async move {
             // One that was not asked has changed nothing.
@@ -308,6 +334,11 @@ impl StreamStore for RedisStreams {
             Ok(kept.await?.iter().filter_map(late).collect())
         }
         .boxed()
+    }
+
+    fn marks(&self, topic: StreamKey) -> Answer<Marks> {
+        let marks = self.ask::<Vec<String>>(&MARKS, &topic, [], Vec::new());
+        async move { answer::found_marks(&marks.await?).ok_or(StreamError::Unanswered) }.boxed()
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {

@@ -44,6 +44,8 @@ pub(crate) struct Client {
     wanted: Vec<(&'static str, Qos)>,
     /// What was presented is not acknowledged yet.
     owes_ack: bool,
+    /// The relay has asked whether it lives.
+    owes_pong: bool,
     come_back_ms: Option<u64>,
 }
 
@@ -81,6 +83,7 @@ impl Client {
             asked: Vec::new(),
             wanted: Vec::new(),
             owes_ack: false,
+            owes_pong: false,
             come_back_ms: None,
         }
     }
@@ -215,7 +218,8 @@ impl Client {
 
     fn hear(&mut self, heard: &Heard) {
         heard.each(|frame| {
-            // Answered by what is done next.
+            // Both are answered by what is done next.
+            self.owes_pong |= matches!(frame, ServerFrame::Ping);
             if let ServerFrame::Drain { reconnect_after_ms, .. } = frame {
                 self.come_back_ms = Some(*reconnect_after_ms);
             }
@@ -234,6 +238,9 @@ impl Client {
         let stage = self.stage();
         if stage == Stage::Leave {
             return Ok(Left::Bye);
+        }
+        if std::mem::take(&mut self.owes_pong) {
+            line.write(&[ClientFrame::Pong]).await?;
         }
         let what = match stage {
             Stage::Disturbed => self.chance.below(100),

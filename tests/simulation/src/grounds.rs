@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::instance::Instance;
 use crate::plan::{Plan, Weather};
+use crate::spoiled_bus::Spoiling;
 use crate::spoiled_store::SpoiledStore;
 
 /// How many instances there are.
@@ -51,6 +52,7 @@ pub(crate) struct Grounds {
     pub(crate) hub: Arc<MemoryHub>,
     pub(crate) directories: Arc<MemoryDirectoryHub>,
     pub(crate) shelf: Arc<Shelf>,
+    pub(crate) spoiling: Option<Arc<Spoiling>>,
     /// Looked at, not waited for: tokio wakes those who wait for a watch in an order of its own.
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) tracker: TaskTracker,
@@ -89,6 +91,7 @@ impl Grounds {
             hub: MemoryHub::new(tracker.clone(), stop.clone()),
             directories: MemoryDirectoryHub::new(),
             shelf,
+            spoiling: plan.spoiled_bus.map(|(spoil, way, nth)| Spoiling::new(spoil, way, nth)),
             stage: watch::Sender::new(Stage::Disturbed),
             tracker,
             stop,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use relay::auth::credulous::Credulous;
 use relay::bus::faulty::FaultyBus;
-use relay::bus::{Bus as _, BusHealth, Channel, InstanceId};
+use relay::bus::{Bus as _, BusHealth, Channel, InstanceId, SharedBus};
 use relay::directory::SharedDirectory;
 use relay::lifecycle::Lifecycle;
 use relay::limits::Limits;
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::directory::Mortal;
 use crate::grounds::Grounds;
 use crate::socket::Local;
+use crate::spoiled_bus::SpoiledBus;
 
 /// Batches that wait to be dispatched, as in a relay.
 const EVENTS_MAX: usize = 1_024;
@@ -62,7 +63,11 @@ impl Instance {
         let (tracker, stop) = (&lifecycle.services, &lifecycle.stop);
         let (metrics, weather) = (Metrics::new()?, &grounds.weather);
         let seed = u64::from(grounds.plan.seed) << 16 | number << 1;
-        let (inner, events) = grounds.hub.join(EVENTS_MAX);
+        let (joined, events) = grounds.hub.join(EVENTS_MAX);
+        let inner: SharedBus = match &grounds.spoiling {
+            Some(spoiling) => SpoiledBus::new(joined, spoiling),
+            None => joined,
+        };
         let (bus, events) = FaultyBus::new((inner, events), weather.bus, seed, EVENTS_MAX, tracker, stop);
         let streams = FaultyStreams::new(&grounds.shelf, weather.streams, seed + 1, grounds.tracker.clone());
         if grounds.calm.load(Ordering::Relaxed) {

@@ -19,9 +19,10 @@ mod outage;
 mod plan;
 mod run;
 mod socket;
+mod spoiled_bus;
 mod spoiled_store;
 mod tenants;
 
 pub use many::{Figures, cores, run_many};
-pub use plan::{Mode, Plan, Spoil};
+pub use plan::{Mode, Plan, Spoil, Way};
 pub use run::{Report, run};

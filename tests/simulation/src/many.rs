@@ -22,8 +22,6 @@ pub struct Figures {
     pub presented: u64,
     /// Losses that were told.
     pub declared: u64,
-    /// What came twice at `qos` 0.
-    pub twice_unstored: u64,
 }
 
 impl Figures {
@@ -35,7 +33,6 @@ impl Figures {
         self.taken += judgement.taken;
         self.presented += judgement.presented;
         self.declared += judgement.declared;
-        self.twice_unstored += report.twice_unstored();
     }
 }
 

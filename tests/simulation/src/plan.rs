@@ -46,6 +46,15 @@ impl Spoil {
     pub const ALL: [Spoil; 4] = [Spoil::Drop, Spoil::Swap, Spoil::Duplicate, Spoil::Leak];
 }
 
+/// Which way a message takes over the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// To one instance, numbered, and reported by it.
+    Link,
+    /// To all that listen.
+    Topic,
+}
+
 /// A run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -59,6 +68,8 @@ pub struct Plan {
     pub faults: bool,
     /// The store breaks its promise with the message of that number.
     pub spoiled_store: Option<(Spoil, u64)>,
+    /// The bus does, with the message of that number that takes this way.
+    pub spoiled_bus: Option<(Spoil, Way, u64)>,
     /// Each event is printed.
     pub aloud: bool,
 }
@@ -72,6 +83,7 @@ impl Plan {
             disturbed: Duration::from_secs(3),
             faults: true,
             spoiled_store: None,
+            spoiled_bus: None,
             aloud: false,
         }
     }

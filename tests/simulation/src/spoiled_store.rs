@@ -117,6 +117,10 @@ impl StreamStore for SpoiledStore {
         self.inner.kept(inbox, session)
     }
 
+    fn marks(&self, topic: StreamKey) -> Answer<Marks> {
+        self.inner.marks(topic)
+    }
+
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {
         self.inner.before(topic, unix_ms)
     }

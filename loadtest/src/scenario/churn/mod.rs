@@ -25,6 +25,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--rate=2000 --receipt=all --against=--churn=0",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

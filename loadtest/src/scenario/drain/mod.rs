@@ -39,6 +39,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=5000 --rate=1000 --receipt=all --duration=2",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

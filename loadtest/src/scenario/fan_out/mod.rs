@@ -4,7 +4,7 @@
 //! `--rate` publishes a second, whoever is slow. With several tenants each has a topic of the same name.
 
 mod party;
-mod track;
+pub(crate) mod track;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use futures_util::future::BoxFuture;
 use relay_protocol::Address;
 use tokio::sync::Notify;
 
-use crate::scenario::Scenario;
 use crate::scenario::fan_out::party::{Party, Publishing, Task};
 use crate::scenario::fan_out::track::{SAMPLED, Track};
 use crate::scenario::owed::Owed;
+use crate::scenario::{FloorKind, Scenario};
 use crate::stamp::Destination;
 use crate::trial::conduct::conduct;
 use crate::trial::crew::{Crew, Member};
@@ -31,13 +31,15 @@ pub const SCENARIO: Scenario = Scenario {
     about: "--publishers publish to a topic that all --agents subscribe to",
     arguments: "",
     environment: &[],
-    floor: None,
+    floor: Some(FloorKind::Broadcast),
+    instances: 1,
+    divisible: false,
     run,
 };
 
 const TOPIC: &str = "load.fan-out";
 /// How far a publisher is ahead unless the command line says.
-const AHEAD: u32 = 64;
+pub(crate) const AHEAD: u32 = 64;
 
 fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     Box::pin(async move {

@@ -35,6 +35,8 @@ pub const SCENARIO: Scenario = Scenario {
     // each connection stays below its own rate.
     environment: &[("RELAY_TENANT_QUOTA_MESSAGES", "500")],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

@@ -33,6 +33,8 @@ pub const SCENARIO: Scenario = Scenario {
         ("RELAY_SHED_SENDS_DELAY_MS", "25"),
     ],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 
@@ -62,7 +64,7 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
 }
 
 /// The highest rate of plain pairs on these relays.
-async fn highest(bench: &Bench) -> anyhow::Result<(u32, Found)> {
+pub(crate) async fn highest(bench: &Bench) -> anyhow::Result<(u32, Found)> {
     let mut bench = bench.clone();
     bench.plan.duration = SEARCH_S;
     let (found, _) = search(&bench, &direct::SCENARIO, bench.plan.goal()).await?;

@@ -31,6 +31,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=100 --payload=1024 --receipt=all --duration=6 --warm-up=3 --receive-buffer=65536",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

@@ -33,6 +33,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=8000",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

@@ -33,6 +33,8 @@ pub const VOTING: Scenario = Scenario {
     arguments: "--agents=50 --receipt=all",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

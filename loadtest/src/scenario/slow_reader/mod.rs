@@ -32,6 +32,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--rate=4000 --payload=2048 --receipt=all --warm-up=5 --against=--stall=never --limit=p99<=1.5",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: false,
     run,
 };
 

@@ -30,6 +30,8 @@ pub const SCENARIO: Scenario = Scenario {
     arguments: "--agents=400 --payload=64",
     environment: &[],
     floor: None,
+    instances: 1,
+    divisible: true,
     run,
 };
 

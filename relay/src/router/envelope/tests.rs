@@ -57,8 +57,12 @@ fn every_item_reads_back() {
     let loads = vec![("bob~x", 0), ("bob~y", u32::MAX)];
     append_loads(&mut batch, "acme", &loads);
     append_jobs(&mut batch, "acme", "group/work", 7);
-    let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX };
+    let wake = Wake { tenant: "acme", stream: "topic/a.b", epoch: "e", head: u64::MAX, latest: Vec::new() };
     append_wake(&mut batch, &wake);
+    let along = [(0, "one"), (u32::MAX, "")];
+    let along = along.map(|(expires_in_ms, body)| Latest { expires_in_ms, body: body.into() });
+    let full = Wake { stream: "agent/bob", latest: along.into(), ..wake.clone() };
+    append_wake(&mut batch, &full);
     let delivered =
         Delivered { tenant: "acme", session: "bob~x", generation: 2, id: 9, expired: true, mid: "m1" };
     append_delivered(&mut batch, &delivered);
@@ -81,6 +85,7 @@ fn every_item_reads_back() {
         Some(Item::Loads { tenant: "acme", loads }),
         Some(Item::Jobs { tenant: "acme", group: "group/work", jobs: 7 }),
         Some(Item::Wake(wake)),
+        Some(Item::Wake(full)),
         Some(Item::Delivered(delivered)),
         Some(Item::Replaced { tenant: "acme", session: "bob~x", generation: 3 }),
         Some(Item::Kept { tenant: "acme", session: "bob~x" }),

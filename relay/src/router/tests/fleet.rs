@@ -1,4 +1,4 @@
-//! Two instances on one bus with faults, and agents on them without sockets.
+//! Instances on one bus with faults, and agents on them without sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const FRAMES_MAX: usize = 1 << 12;
 /// No queue is to be full here: what is refused is the bus's doing.
 const BOUNDS: Bounds = Bounds { messages: 1 << 20, bytes: 1 << 30 };
 
-/// Two instances.
+/// Some instances.
 pub(super) struct Fleet {
     pub(super) buses: Vec<Arc<FaultyBus>>,
     routers: Vec<Arc<Router>>,
@@ -50,7 +50,12 @@ pub(super) struct Session {
 }
 
 impl Fleet {
+    /// Two instances.
     pub(super) async fn new(faults: Faults, seed: u64) -> Fleet {
+        Fleet::of(2, faults, seed).await
+    }
+
+    pub(super) async fn of(instances: u64, faults: Faults, seed: u64) -> Fleet {
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let hub = MemoryHub::new(tracker.clone(), stop.clone());
         let directories = MemoryDirectoryHub::new();
@@ -64,7 +69,7 @@ impl Fleet {
         let streams = MemoryStreams::new(settings);
         let metrics = Metrics::new().unwrap();
         let (mut buses, mut routers) = (Vec::new(), Vec::new());
-        for number in 0..2 {
+        for number in 0..instances {
             let instance = InstanceId::parse(&format!("instance-{number}")).unwrap();
             let (inner, events) = hub.join(EVENTS_MAX);
             let own_seed = seed << 1 | number;

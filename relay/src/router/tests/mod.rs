@@ -5,3 +5,4 @@ mod fleet;
 mod groups;
 mod ledger;
 mod link;
+mod moves;

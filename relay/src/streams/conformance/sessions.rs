@@ -6,7 +6,7 @@ use crate::auth::{Digest, digest};
 use crate::bus::InstanceId;
 use crate::streams::conformance::{append, message, read, seqs, to_hear};
 use crate::streams::{
-    Ack, Append, LateOutcome, OUTCOMES_MAX, Opened, Opening, Stored, StreamKey, StreamStore,
+    Ack, Append, LateOutcome, OUTCOMES_MAX, Opened, Opening, ReturnAddress, Stored, StreamKey, StreamStore,
 };
 
 fn inbox(agent: &str) -> StreamKey {
@@ -98,6 +98,17 @@ pub(super) async fn readers(a: &dyn StreamStore) {
     assert_eq!(
         append(a, &stream, vec![sent(1), sent(7)]).await,
         [Stored::Repeat { seq: 1, delivered: true }, Stored::At(7)]
+    );
+    let failure_only = |id: u64| {
+        let to = ReturnAddress { failure_only: true, ..to_hear(&door.instance, id) };
+        Append { return_to: Some(to), ..message(&format!("g{id}"), "x") }
+    };
+    append(a, &stream, vec![failure_only(8), sent(9), failure_only(10), failure_only(11)]).await;
+    let told = ids(Ack { expired: vec![8, 10], ..ack(&one, "carol~1", 11) }).await;
+    let told_of = |id: u64| told.iter().filter(|(told, _)| *told == id).collect::<Vec<_>>();
+    assert_eq!(
+        (told_of(8), told_of(9), told_of(10)),
+        (vec![&(8, true)], vec![&(9, false)], vec![&(10, true)])
     );
 }
 

@@ -27,6 +27,8 @@ const ENTRY_BYTES: usize = 128;
 #[derive(Debug)]
 pub(super) struct Log {
     epoch: Arc<str>,
+    /// The epoch that a topic had before it had a stream.
+    unmade: Option<Arc<str>>,
     first: u64,
     messages: VecDeque<Entry>,
     bytes: usize,
@@ -76,10 +78,11 @@ struct Counter {
 }
 
 impl Log {
-    pub(super) fn new(now: Instant) -> Log {
+    pub(super) fn new(now: Instant, unmade: Option<Arc<str>>) -> Log {
         let bits: [u8; 8] = entropy::random();
         Log {
             epoch: URL_SAFE_NO_PAD.encode(bits).into(),
+            unmade,
             first: 1,
             messages: VecDeque::new(),
             bytes: 0,
@@ -109,7 +112,8 @@ impl Log {
     }
 
     pub(super) fn marks(&self) -> Marks {
-        Marks { epoch: Arc::clone(&self.epoch), former: None, first: self.first, head: self.head() }
+        let former = self.unmade.clone().map(|unmade| (unmade, 0));
+        Marks { epoch: Arc::clone(&self.epoch), former, first: self.first, head: self.head() }
     }
 
     fn drop_first(&mut self) {
@@ -311,7 +315,8 @@ impl Log {
             known.seq = Some(upto);
             for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
                 let expired = ack.expired.contains(&entry.message.seq);
-                told.extend(entry.return_to.clone().map(|to| Delivered { to, expired }));
+                let to = entry.return_to.as_ref().filter(|to| expired || !to.failure_only);
+                told.extend(to.cloned().map(|to| Delivered { to, expired }));
             }
             self.done = self.done.max(upto);
         }

@@ -8,12 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{self, FutureExt as _};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::bus::InstanceId;
 use crate::clock;
+use crate::entropy;
 use crate::streams::{
     Ack, Answer, Append, Appended, Delivered, LateOutcome, Marks, Opened, Opening, Range, Stored, StreamKey,
     StreamSettings, StreamStore,
@@ -34,6 +37,8 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 pub struct MemoryStreams {
     kept: Mutex<Kept>,
     settings: StreamSettings,
+    /// Those of every topic that has no stream yet.
+    unmade: Marks,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +84,7 @@ impl Kept {
     }
 
     /// Makes a stream if there is room for it.
-    fn make(&mut self, stream: &StreamKey, now: Instant, settings: &StreamSettings) {
+    fn make(&mut self, stream: &StreamKey, now: Instant, settings: &StreamSettings, unmade: &Marks) {
         if stream.as_topic().is_some() {
             let is_full =
                 |kept: &Kept| kept.topics.get(&stream.tenant).is_some_and(|n| *n >= settings.topics);
@@ -91,7 +96,8 @@ impl Kept {
             }
             *self.topics.entry(Arc::clone(&stream.tenant)).or_default() += 1;
         }
-        self.logs.insert(stream.clone(), Log::new(now));
+        let unmade = stream.as_topic().map(|_| Arc::clone(&unmade.epoch));
+        self.logs.insert(stream.clone(), Log::new(now, unmade));
     }
 }
 
@@ -111,7 +117,9 @@ impl Now {
 impl MemoryStreams {
     /// No streams yet.
     pub fn new(settings: StreamSettings) -> Arc<MemoryStreams> {
-        Arc::new(MemoryStreams { kept: Mutex::default(), settings })
+        let history: [u8; 8] = entropy::random();
+        let unmade = Marks::unmade(&URL_SAFE_NO_PAD.encode(history));
+        Arc::new(MemoryStreams { kept: Mutex::default(), settings, unmade })
     }
 
     /// Asks a stream, made if `make` says so and there is room for it.
@@ -132,7 +140,7 @@ impl MemoryStreams {
             kept.remove(stream);
         }
         if make && !kept.logs.contains_key(stream) {
-            kept.make(stream, now.at, &self.settings);
+            kept.make(stream, now.at, &self.settings, &self.unmade);
         }
         let has_room = kept.bytes < BYTES_MAX;
         let Some(log) = kept.logs.get_mut(stream) else { return ask(None, now, has_room) };
@@ -220,6 +228,12 @@ impl StreamStore for MemoryStreams {
 
     fn kept(&self, inbox: StreamKey, session: Arc<str>) -> Answer<Vec<LateOutcome>> {
         answer(self.ask(&inbox, false, |log, _, _| log.map_or(Vec::new(), |log| log.kept(&session))))
+    }
+
+    fn marks(&self, topic: StreamKey) -> Answer<Marks> {
+        answer(
+            self.ask(&topic, false, |log, _, _| log.map_or_else(|| self.unmade.clone(), |log| log.marks())),
+        )
     }
 
     fn before(&self, topic: StreamKey, unix_ms: u64) -> Answer<u64> {

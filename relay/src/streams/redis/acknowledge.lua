@@ -4,17 +4,28 @@ local stream = load(nil)
 if not stream then return {} end
 local all, told = living(), {}
 
--- The return addresses of those that are presented for the first time, or never will be.
+local function hear(entry, kind)
+    if entry[2][8] ~= '' then table.insert(told, kind .. entry[2][8]) end
+end
+
+-- The return addresses of those that are presented for the first time, or never will be. What was sent behind the last whose
+-- sender hears of its delivery is not read: of that only what had expired is told.
 local function tell(upto, expired)
-    local after = stream.done
-    while after < math.min(upto, stream.asked) do
-        local some = redis.call('XRANGE', log, '(' .. text(after) .. '-0', text(upto) .. '-0', 'COUNT', 64)
+    local after, asked = stream.done, math.min(upto, stream.asked)
+    while after < asked do
+        local some = redis.call('XRANGE', log, '(' .. text(after) .. '-0', text(asked) .. '-0', 'COUNT', 64)
         if #some == 0 then break end
         for _, entry in ipairs(some) do
             local seq = string.match(entry[1], '^%d+')
-            local is_expired = string.find(expired, ',' .. seq .. ',', 1, true)
-            if entry[2][8] ~= '' then table.insert(told, (is_expired and 'e ' or 'd ') .. entry[2][8]) end
+            hear(entry, string.find(expired, ',' .. seq .. ',', 1, true) and 'e ' or 'd ')
             after = tonumber(seq)
+        end
+    end
+    for seq in string.gmatch(expired, '%d+') do
+        local number = tonumber(seq)
+        if number > stream.done and number > asked and number <= upto then
+            local entry = redis.call('XRANGE', log, seq .. '-0', seq .. '-0')[1]
+            if entry then hear(entry, 'e ') end
         end
     end
     stream.done = upto

@@ -17,6 +17,14 @@ pub(super) fn marks(words: &[String]) -> Option<Marks> {
     Some(Marks { epoch: epoch.as_str().into(), former: former.map(|former| (former, last)), first, head })
 }
 
+/// How a topic's stream stands; the history of the Redis alone where there is none.
+pub(super) fn found_marks(words: &[String]) -> Option<Marks> {
+    match words {
+        [history] => Some(Marks::unmade(history)),
+        words => marks(words),
+    }
+}
+
 pub(super) fn opened(words: &[String]) -> Option<Opened> {
     let marks = marks(words)?;
     let [resumed, generation, before, position] = words.get(5..)? else { return None };

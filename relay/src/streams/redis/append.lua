@@ -1,5 +1,6 @@
 -- ARGV: whether it is a topic, an epoch, the most messages, the most bytes, their age, how long a mid is remembered, how
--- many, how long a counter is, then for each message its mid, generation, counter, life, return address and body.
+-- many, how long a counter is, then for each message its mid, generation, counter, life, return address, whether its delivery
+-- is told there, and body.
 -- KEYS: for each message the mids of its sender, those before, and the counter of its session.
 local is_topic, fresh = ARGV[1] == '1', ARGV[2]
 local count_max, bytes_max, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -7,6 +8,8 @@ local mid_memory, mids_max, counter_memory = ARGV[6], tonumber(ARGV[7]), ARGV[8]
 
 if not is_topic and redis.call('EXISTS', meta) == 0 then return {} end
 local stream = load(fresh)
+-- Who waits for the first message reads on from here, unless a Redis of another history has lost one in between.
+if is_topic and stream.head == 0 and stream.former == '' then stream.former = '@' .. stream.origin end
 trim_old(stream, age)
 
 -- Two generations of mids, of which the older goes when the younger is full or has had its time.
@@ -55,7 +58,7 @@ local function make_room()
     while stream.first < stream.head and stream.total - stream.base > bytes_max do trim(stream, stream.first) end
 end
 
-local function store(mids, mids_before, counted, mid, generation, counter, life, return_to, body)
+local function store(mids, mids_before, counted, mid, generation, counter, life, return_to, hears, body)
     local known = redis.call('HGET', mids, mid) or redis.call('HGET', mids_before, mid)
     if known then return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known end
     if not is_next(counted, generation, counter) then return 'disorder 0' end
@@ -68,7 +71,7 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
         return 'full 0'
     end
     stream.head, stream.total = stream.head + 1, stream.total + bytes
-    if return_to ~= '' then stream.asked = stream.head end
+    if hears == '1' then stream.asked = stream.head end
     local expires = life == '' and '0' or text(now + life)
     redis.call('XADD', log, text(stream.head) .. '-0',
         'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
@@ -81,10 +84,10 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
 end
 
 local told = {}
-for message = 1, (#ARGV - 8) / 6 do
-    local key, argument = 3 * message, 2 + 6 * message
+for message = 1, (#ARGV - 8) / 7 do
+    local key, argument = 3 * message, 1 + 7 * message
     table.insert(told, store(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], ARGV[argument + 1], ARGV[argument + 2],
-        ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6]))
+        ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6], ARGV[argument + 7]))
 end
 save(stream)
 -- An inbox lives by its agent alone; what is in it has its time.

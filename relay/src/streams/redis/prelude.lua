@@ -7,6 +7,9 @@ local function text(number) return string.format('%.0f', number) end
 -- What a message takes beside its body, roughly.
 local ENTRY_BYTES = 128
 
+-- Which life of which Redis this is: another one where it was promoted, or restarted.
+local function history() return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') end
+
 -- The stream, nothing if there is none and none is to be made. `fresh` names the epoch of one that is made, or of one
 -- that a Redis of another history goes on with: a promoted replica, or one that was restarted, may have forgotten the last
 -- numbers. A script without `fresh` changes nothing.
@@ -14,7 +17,7 @@ local function load(fresh)
     local held = redis.call('HMGET', meta,
         'epoch', 'origin', 'head', 'first', 'done', 'former', 'last', 'total', 'base', 'asked')
     if not held[1] and not fresh then return nil end
-    local origin = fresh and string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+    local origin = fresh and history()
     if not held[1] then
         redis.call('DEL', log, readers)
         return { epoch = fresh, origin = origin, head = 0, first = 1, done = 0, former = '', last = 0,
@@ -58,9 +61,10 @@ end
 
 -- Lets go of what is older than `age`, a thousand messages at a time.
 local function trim_old(stream, age)
-    for _ = 1, 64 do
+    for turn = 1, 64 do
         local stale = 0
-        for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', 16)) do
+        -- One at first: mostly it is not, and messages may be large.
+        for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', turn == 1 and 1 or 16)) do
             if tonumber(entry[2][2]) > now - age then break end
             stale = tonumber(string.match(entry[1], '^%d+'))
         end

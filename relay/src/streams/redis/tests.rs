@@ -53,6 +53,8 @@ async fn a_redis_that_forgot_has_another_epoch() {
     let flushed = flushed.marks.unwrap();
     assert_ne!(flushed.epoch, before.epoch);
     assert_eq!(flushed.translate(&before.epoch, 2), None);
+    let waiting = StreamKey::topic(&"acme".into(), "waiting");
+    let unmade = store.marks(waiting.clone()).await.unwrap();
     server.kill();
     eventually("its absence is noticed", async || {
         store.append(StreamKey::topic(&"acme".into(), "a"), vec![conformance::message("3", "x")]).await
@@ -65,6 +67,9 @@ async fn a_redis_that_forgot_has_another_epoch() {
     })
     .await;
     assert_ne!(append(&store, "1").await.marks.unwrap().epoch, flushed.epoch);
+    // A first life of a stream may have been lost with it.
+    store.append(waiting.clone(), vec![conformance::message("1", "x")]).await.unwrap();
+    assert_eq!(store.marks(waiting).await.unwrap().translate(&unmade.epoch, 0), None);
 }
 
 /// What a promoted replica is: it has the keys, and a history of its own.

@@ -1,0 +1,25 @@
+//! Messages whose recipient has moved while they travelled.
+
+use std::time::Duration;
+
+use super::fleet::{Fleet, OUTCOME_TIMEOUT, Session};
+use super::ledger::{Ledger, Mark};
+use crate::bus::faulty::Faults;
+
+#[tokio::test(start_paused = true)]
+async fn what_two_instances_send_back_comes_once() {
+    let slow = Faults { delayed: 1.0, delay_max: Duration::from_millis(50), ..Faults::none() };
+    let mut fleet = Fleet::of(3, slow, 1).await;
+    let sender = fleet.join(0, "sender").await;
+    let there = [fleet.join(1, "mover").await, fleet.join(2, "mover").await];
+    let mut ledger = Ledger::default();
+    fleet.send(&sender, 1, "agent/mover", &mut ledger);
+    there.into_iter().for_each(Session::break_off);
+    let here = fleet.join(0, "mover").await;
+    tokio::time::sleep(OUTCOME_TIMEOUT / 2).await;
+    here.drain(&mut ledger);
+    sender.drain(&mut ledger);
+    assert_eq!(ledger.count(Mark::Queued), 1);
+    ledger.judge(&[]);
+    assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
+}
