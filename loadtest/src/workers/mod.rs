@@ -1,6 +1,6 @@
 //! Several processes of the generator driven as one, for a process may open only so many sockets.
 //!
-//! The one that was called [leads]: it starts itself again, gives each [worker](work()) whole pairs of agents and a part of the
+//! The one that was called [leads](lead()): it starts itself again, gives each [worker](work()) whole pairs of agents and a part of the
 //! rate, waits until all have connected, and names the moment at which traffic begins. Both of a pair are in one process, so
 //! that each worker's checker sees what was sent and what came, and latency is told by one clock. What is known of the
 //! machine (CPU time, memory) is measured by who leads; histograms and tallies are added up.
