@@ -73,8 +73,7 @@ impl From<&Case> for Entry {
 
 /// Runs every case; returns the document, and whether every promise was kept.
 pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
-    let asked = CASES.iter().filter(|case| args.swarm || !case.on_request);
-    let (mut entries, mut missing): (Vec<Entry>, Vec<Peer>) = (asked.map(Entry::from).collect(), Vec::new());
+    let (mut entries, mut missing) = (own(args), Vec::new());
     for peer in Peer::ALL {
         let url = args.peer.iter().find(|(named, _)| *named == peer).map(|(_, url)| url.as_str());
         if url.is_some() || peer.installed().is_some() {
@@ -85,13 +84,8 @@ pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
     }
     let mut shown = Vec::new();
     for entry in entries.into_iter().filter(|entry| entry.name.contains(&args.only)) {
-        let turns = if entry.once { 1 } else { args.pairs };
-        let mut added = vec![format!("--pairs={turns}")];
-        if !entry.at_own_pace {
-            added.extend([format!("--duration={}", args.duration), "--warm-up=0.5".to_owned()]);
-        }
-        let words = entry.words.iter().chain(&added).map(String::as_str);
-        let report = run_words(words).await.with_context(|| entry.name.clone())?;
+        let words = entry.run(args);
+        let report = run_words(words.iter().map(String::as_str)).await.with_context(|| entry.name.clone())?;
         print::progress(&format!("{}: {}", entry.name, entry.figure.words(&report)));
         shown.push(Shown { entry, report });
     }
@@ -100,6 +94,24 @@ pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
         fs::write(path, &document).with_context(|| path.display().to_string())?;
     }
     Ok((document, shown.iter().all(Shown::is_kept)))
+}
+
+/// The relay's own rows.
+fn own(args: &BenchArgs) -> Vec<Entry> {
+    CASES.iter().filter(|case| args.swarm || !case.on_request).map(Entry::from).collect()
+}
+
+impl Entry {
+    /// What is behind `run`, how long and how often it is run included.
+    fn run(&self, args: &BenchArgs) -> Vec<String> {
+        let turns = if self.once { 1 } else { args.pairs };
+        let mut words = self.words.clone();
+        words.push(format!("--pairs={turns}"));
+        if !self.at_own_pace {
+            words.extend([format!("--duration={}", args.duration), "--warm-up=0.5".to_owned()]);
+        }
+        words
+    }
 }
 
 impl Shown {
@@ -125,4 +137,30 @@ impl Shown {
 fn peer_at(text: &str) -> Result<(Peer, String), String> {
     let (name, url) = text.split_once('=').ok_or("not of the form NAME=URL")?;
     Ok((Peer::from_str(name, false)?, url.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn rows(swarm: bool) -> Vec<(String, u64, u32)> {
+        let (markdown, peer, only) = (None, Vec::new(), String::new());
+        let args = BenchArgs { markdown, pairs: 7, duration: 2.0, peer, only, swarm };
+        let read = |entry: Entry| {
+            let words = ["relay-loadtest", "run"].map(str::to_owned).into_iter().chain(entry.run(&args));
+            let Command::Run(run) = Cli::complete(words).unwrap().command else { panic!("`run`") };
+            (run.scenario, run.plan.duration().as_secs(), run.compare.pairs.unwrap())
+        };
+        own(&args).into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_swarm_is_run_when_asked_for_as_long_as_it_says_and_all_else_as_long_as_the_bench_says() {
+        let (brief, whole) = (rows(false), rows(true));
+        assert!(brief.iter().all(|(scenario, duration, _)| scenario != "swarm" && *duration == 2));
+        assert!(brief.iter().any(|(.., pairs)| *pairs == 7));
+        assert_eq!(whole.len(), brief.len() + 1);
+        assert!(whole.contains(&("swarm".to_owned(), 30, 1)), "{whole:?}");
+    }
 }
