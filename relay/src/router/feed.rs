@@ -98,12 +98,20 @@ impl Feed {
         }
     }
 
-    /// Takes the marks of somebody who has just asked the store, if they are of another epoch.
-    fn learn(&self, marks: &Marks) {
+    /// Takes the marks of somebody who has just asked the store, and says how the stream stands: as they have it, unless a
+    /// life is known here that has begun since.
+    fn learn(&self, marks: &Marks) -> Marks {
         let mut state = self.state.lock();
-        if !marks.epoch.is_empty() && state.marks.epoch != marks.epoch {
-            state.change(marks.clone(), marks.head);
+        if !marks.is_unmade() {
+            if !marks.epoch.is_empty() && state.marks.epoch != marks.epoch {
+                state.change(marks.clone(), marks.head);
+            }
+        } else if state.marks.former.as_ref().is_some_and(|(former, _)| *former == marks.epoch) {
+            return state.marks.clone();
+        } else {
+            state.forget();
         }
+        marks.clone()
     }
 
     /// Whether somebody has to begin reading, now that there may be more.
@@ -144,20 +152,27 @@ impl Feed {
     }
 
     /// From where to read on, for the one who does.
-    fn after(&self) -> u64 {
+    fn after(&self) -> (Arc<str>, u64) {
         let mut state = self.state.lock();
         state.again = false;
-        state.held
+        (Arc::clone(&state.marks.epoch), state.held)
     }
 
-    /// Takes what was read after `after`; says whether to read on.
-    fn take(&self, after: u64, read: Result<Option<Range>, StreamError>) -> bool {
+    /// Takes what was read after that; says whether to read on.
+    fn take(&self, (epoch, after): (Arc<str>, u64), read: Result<Option<Range>, StreamError>) -> bool {
         let mut state = self.state.lock();
         state.looked_at = Instant::now();
         let more = match read {
             Ok(Some(range)) => state.take(after, range),
-            // A topic that has none yet; or away, and the next look finds out more.
-            Ok(None) | Err(_) => false,
+            Ok(None) => {
+                // The topic has none any more. What came meanwhile is of one that has begun since.
+                if state.marks.epoch == epoch && state.held == after {
+                    state.forget();
+                }
+                false
+            }
+            // Away: the next look finds out more.
+            Err(_) => false,
         };
         let go_on = (more || state.again) && !state.readers.is_empty();
         state.busy = go_on;
@@ -169,6 +184,12 @@ impl Feed {
 }
 
 impl State {
+    /// The store has no such stream: what is here is of one that it lost.
+    fn forget(&mut self) {
+        (self.window, self.window_bytes, self.held) = (VecDeque::new(), 0, 0);
+        self.marks = Marks { epoch: "".into(), former: None, first: 1, head: 0 };
+    }
+
     /// Goes over to another epoch; at `begin`, if it cannot be compared.
     fn change(&mut self, marks: Marks, begin: u64) {
         self.held = marks.translate(&self.marks.epoch, self.held).unwrap_or(begin);
@@ -239,9 +260,9 @@ impl Seat {
         &self.feed.stream
     }
 
-    /// Tells the feed what the store has just said.
-    pub fn learn(&self, marks: &Marks) {
-        self.feed.learn(marks);
+    /// Tells the feed what the store has just said, and hears how the stream stands by now.
+    pub fn learn(&self, marks: &Marks) -> Marks {
+        self.feed.learn(marks)
     }
 
     /// Has the stream looked at.
@@ -299,7 +320,7 @@ impl Router {
         self.tracker.spawn(async move {
             loop {
                 let after = feed.after();
-                let read = router.streams.read(feed.stream.clone(), after, READ_BYTES).await;
+                let read = router.streams.read(feed.stream.clone(), after.1, READ_BYTES).await;
                 if !feed.take(after, read) {
                     break;
                 }

@@ -60,7 +60,26 @@ async fn what_fell_out_unread_is_noticed_though_nothing_follows() {
     let marks = |first, head| Marks { epoch: "e".into(), former: None, first, head };
     let feed = Feed::new(StreamKey::agent(&"acme".into(), "bob"), marks(1, 3));
     assert!(matches!(feed.next("e", 3, 1), Next::UpToDate));
-    feed.take(3, Ok(Some(Range { marks: marks(7, 6), now_ms: 0, messages: Vec::new() })));
+    feed.take(("e".into(), 3), Ok(Some(Range { marks: marks(7, 6), now_ms: 0, messages: Vec::new() })));
     assert!(matches!(feed.next("e", 3, 1), Next::Behind));
     assert!(matches!(feed.next("e", 6, 1), Next::UpToDate));
+}
+
+#[tokio::test]
+async fn a_life_that_the_store_lost_is_not_read_on() {
+    let unmade = |history: &str| Marks { epoch: history.into(), former: None, first: 1, head: 0 };
+    let life = |history: &str| Marks { former: Some((history.into(), 0)), ..unmade("e") };
+    let feed = Feed::new(StreamKey::topic(&"acme".into(), "news"), life("@one"));
+    assert!(feed.append(&wake("e", 2, 2)));
+    assert_eq!(*feed.learn(&unmade("@one")).epoch, *"e", "it has begun since");
+    assert_eq!(*feed.learn(&unmade("@two")).epoch, *"@two");
+    assert!(matches!(feed.next("@two", 0, 64), Next::UpToDate));
+
+    let feed = Feed::new(StreamKey::topic(&"acme".into(), "news"), life("@one"));
+    let after = feed.after();
+    assert!(feed.append(&wake("e", 2, 2)));
+    feed.take(after, Ok(None));
+    assert_eq!(seqs(feed.next("e", 0, 64)), [1, 2], "it has begun since");
+    feed.take(feed.after(), Ok(None));
+    assert!(matches!(feed.next("e", 0, 64), Next::UpToDate));
 }
