@@ -89,7 +89,7 @@ impl<S: Socket> Session<S> {
             self.context.metrics.command_error(ErrorCode::Unavailable);
             return self.answer(&frame);
         };
-        let marks = seat.learn(&marks);
+        seat.look();
         self.answer(&ServerFrame::Ok { id });
         let (cursor, seen, reason) = match &from {
             None => (begin, 0, None),
