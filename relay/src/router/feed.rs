@@ -52,7 +52,19 @@ struct State {
     /// A hint came since that began.
     again: bool,
     looked_at: Instant,
+    /// When the store was asked that said how the stream stands. Only its own questions change the epoch, one at a time, as
+    /// answers to others may be older than what is known.
+    asked_at: Instant,
     readers: SmallVec<[(u64, Arc<Outbound>); 1]>,
+}
+
+/// A question for more.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    /// What was known then.
+    epoch: Arc<str>,
+    after: u64,
 }
 
 /// What a reader gets.
@@ -70,21 +82,32 @@ pub enum Next {
 
 impl Feed {
     fn new(stream: StreamKey, marks: Marks) -> Feed {
-        let (held, looked_at) = (marks.head, Instant::now());
+        let (held, now) = (marks.head, Instant::now());
         let (window, readers) = (VecDeque::new(), SmallVec::new());
-        let state =
-            State { marks, window, window_bytes: 0, held, busy: false, again: false, looked_at, readers };
+        let state = State {
+            marks,
+            window,
+            window_bytes: 0,
+            held,
+            busy: false,
+            again: false,
+            looked_at: now,
+            asked_at: now,
+            readers,
+        };
         Feed { stream, state: Mutex::new(state) }
     }
 
-    /// What follows `after` in this epoch, at most so many messages.
-    pub fn next(&self, epoch: &str, after: u64, max: usize) -> Next {
+    /// What follows `after` in this epoch, which the reader knows since `since`; at most so many messages.
+    pub fn next(&self, epoch: &str, since: Instant, after: u64, max: usize) -> Next {
         let state = self.state.lock();
         if state.marks.epoch.is_empty() {
             return Next::UpToDate;
         }
         if *state.marks.epoch != *epoch {
-            return Next::Another(state.marks.clone());
+            // One of the two is older; the store is being asked.
+            let is_later = state.asked_at >= since;
+            return if is_later { Next::Another(state.marks.clone()) } else { Next::UpToDate };
         }
         if after >= state.held {
             return Next::UpToDate;
@@ -95,14 +118,6 @@ impl Feed {
                 Next::Entries(state.window.iter().skip(skip).take(max).cloned().collect())
             }
             _ => Next::Behind,
-        }
-    }
-
-    /// Takes the marks of somebody who has just asked the store, if they are of another epoch.
-    fn learn(&self, marks: &Marks) {
-        let mut state = self.state.lock();
-        if !marks.epoch.is_empty() && state.marks.epoch != marks.epoch {
-            state.change(marks.clone(), marks.head);
         }
     }
 
@@ -144,20 +159,30 @@ impl Feed {
     }
 
     /// From where to read on, for the one who does.
-    fn after(&self) -> u64 {
+    fn after(&self) -> Asked {
         let mut state = self.state.lock();
         state.again = false;
-        state.held
+        Asked { at: Instant::now(), epoch: Arc::clone(&state.marks.epoch), after: state.held }
     }
 
-    /// Takes what was read after `after`; says whether to read on.
-    fn take(&self, after: u64, read: Result<Option<Range>, StreamError>) -> bool {
+    /// Takes what was read after that; says whether to read on.
+    fn take(&self, asked: &Asked, read: Result<Option<Range>, StreamError>) -> bool {
         let mut state = self.state.lock();
         state.looked_at = Instant::now();
+        if read.is_ok() {
+            state.asked_at = asked.at;
+        }
         let more = match read {
-            Ok(Some(range)) => state.take(after, range),
-            // A topic that has none yet; or away, and the next look finds out more.
-            Ok(None) | Err(_) => false,
+            Ok(Some(range)) => state.take(asked.after, range),
+            Ok(None) => {
+                // The topic has none any more. What came meanwhile is of one that has begun since.
+                if state.marks.epoch == asked.epoch && state.held == asked.after {
+                    state.forget();
+                }
+                false
+            }
+            // Away: the next look finds out more.
+            Err(_) => false,
         };
         let go_on = (more || state.again) && !state.readers.is_empty();
         state.busy = go_on;
@@ -169,6 +194,12 @@ impl Feed {
 }
 
 impl State {
+    /// The store has no such stream: what is here is of one that it lost.
+    fn forget(&mut self) {
+        (self.window, self.window_bytes, self.held) = (VecDeque::new(), 0, 0);
+        self.marks = Marks { epoch: "".into(), former: None, first: 1, head: 0 };
+    }
+
     /// Goes over to another epoch; at `begin`, if it cannot be compared.
     fn change(&mut self, marks: Marks, begin: u64) {
         self.held = marks.translate(&self.marks.epoch, self.held).unwrap_or(begin);
@@ -239,11 +270,6 @@ impl Seat {
         &self.feed.stream
     }
 
-    /// Tells the feed what the store has just said.
-    pub fn learn(&self, marks: &Marks) {
-        self.feed.learn(marks);
-    }
-
     /// Has the stream looked at.
     pub fn look(&self) {
         self.router.hint(&self.tenant, &self.feed, None);
@@ -283,7 +309,6 @@ impl Router {
         // Under the entry's lock, so that the feed is not forgotten between being found and being used.
         feed.state.lock().readers.push((connection, Arc::clone(outbound)));
         let feed = Arc::clone(&feed);
-        feed.learn(marks);
         self.hint(tenant, &feed, None);
         Seat { router: Arc::clone(self), tenant: Arc::clone(tenant), feed, connection }
     }
@@ -298,9 +323,9 @@ impl Router {
         let (router, tenant, feed) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(feed));
         self.tracker.spawn(async move {
             loop {
-                let after = feed.after();
-                let read = router.streams.read(feed.stream.clone(), after, READ_BYTES).await;
-                if !feed.take(after, read) {
+                let asked = feed.after();
+                let read = router.streams.read(feed.stream.clone(), asked.after, READ_BYTES).await;
+                if !feed.take(&asked, read) {
                     break;
                 }
             }

@@ -21,6 +21,8 @@ const TAKE: usize = 64;
 pub(super) struct Reading {
     seat: Seat,
     epoch: Arc<str>,
+    /// When that was known from the store.
+    since: Instant,
     /// The last message that was written.
     cursor: u64,
     /// Up to here messages may have been presented before.
@@ -57,7 +59,8 @@ impl Batch {
 impl Reading {
     /// Reads on after `cursor`; all up to `seen` may have been presented before.
     pub(super) fn new(seat: Seat, epoch: Arc<str>, cursor: u64, seen: u64) -> Reading {
-        Reading { seat, epoch, cursor, seen, backlog: VecDeque::new(), asked: None, expired: Vec::new() }
+        let (since, backlog, expired) = (Instant::now(), VecDeque::new(), Vec::new());
+        Reading { seat, epoch, since, cursor, seen, backlog, asked: None, expired }
     }
 
     /// The address of the stream.
@@ -104,7 +107,7 @@ impl Reading {
                 }
                 continue;
             }
-            match self.seat.feed().next(&self.epoch, self.cursor, TAKE) {
+            match self.seat.feed().next(&self.epoch, self.since, self.cursor, TAKE) {
                 Next::UpToDate => return,
                 Next::Entries(entries) => self.backlog.extend(entries),
                 Next::Behind => self.asked = Some(self.seat.read(self.cursor)),

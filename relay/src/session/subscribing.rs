@@ -89,9 +89,7 @@ impl<S: Socket> Session<S> {
             self.context.metrics.command_error(ErrorCode::Unavailable);
             return self.answer(&frame);
         };
-        if !marks.is_unmade() {
-            seat.learn(&marks);
-        }
+        seat.look();
         self.answer(&ServerFrame::Ok { id });
         let (cursor, seen, reason) = match &from {
             None => (begin, 0, None),
