@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use relay_protocol::address::{agent_of_session, is_agent};
+use relay_protocol::address::{agent_of_session, is_agent, is_token_name};
+use relay_protocol::limit::CARD_NAME_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -161,6 +162,12 @@ pub(super) async fn list(
     }
     if page.after.as_deref().is_some_and(|after| !is_agent(after)) {
         return Err(Problem::invalid("after"));
+    }
+    if page.skill.as_deref().is_some_and(|skill| !is_token_name(skill)) {
+        return Err(Problem::invalid("skill"));
+    }
+    if page.name.as_deref().is_some_and(|name| !(1..=CARD_NAME_BYTES_MAX).contains(&name.chars().count())) {
+        return Err(Problem::invalid("name"));
     }
     let found = api.parts.directory.agents(&tenant, page.after.as_deref(), limit).await;
     let found = found.map_err(|_| Problem::unavailable(AWAY))?;

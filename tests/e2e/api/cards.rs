@@ -28,6 +28,9 @@ async fn agents_are_found_by_what_they_say_of_themselves_in_their_tenant_alone()
     ensure!(names(&list(&admin, "").await?) == ["ann", "bob", "carol"]);
     ensure!(names(&list(&admin, "skill=draw:ink").await?) == ["ann", "bob"]);
     ensure!(names(&list(&admin, "skill=draw").await?).is_empty());
+    for unsound in ["skill=", "skill=a%20b", "name="] {
+        ensure!(list(&admin, unsound).await?.status == 400, "{unsound}");
+    }
     let found = list(&admin, "skill=draw:ink&name=Ann%20%7C%207").await?;
     ensure!(names(&found) == ["ann"], "{found:?}");
     let session = &found.body["agents"][0]["sessions"][0];
