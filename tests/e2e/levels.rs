@@ -1,6 +1,7 @@
 //! What a relay leans on fails and comes back: operators see the level, clients are told what works less, and each level
 //! is left again.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -77,7 +78,7 @@ async fn more_sends_than_there_is_processor_are_an_emergency_until_they_end() ->
     let fleet = Fleet::single(&late).await?;
     // All are there before any begins, as afterwards there is little room for a handshake.
     let mut flooders = Vec::new();
-    for number in 0..FLOODERS {
+    for number in 0..FLOODERS * available_parallelism()?.get() {
         let name = format!("flooder-{number}");
         flooders.push((fleet.agent(0, &name).await?, address(&format!("agent/{name}"))?));
     }
@@ -93,8 +94,8 @@ async fn more_sends_than_there_is_processor_are_an_emergency_until_they_end() ->
     stands_at(&fleet, 0).await
 }
 
-/// How many send as fast as they can.
-const FLOODERS: usize = 12;
+/// How many for each processor send as fast as they can.
+const FLOODERS: usize = 6;
 
 /// Sends to itself, as much as its socket takes.
 async fn flooder(mut agent: Agent, own: Address<'static>) -> anyhow::Result<()> {
