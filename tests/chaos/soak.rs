@@ -65,14 +65,13 @@ impl Results {
 
     /// An error naming every seed that failed.
     pub(crate) fn ensure(&self) -> anyhow::Result<()> {
-        let seeds: Vec<String> = self.failures.keys().map(u32::to_string).collect();
-        anyhow::ensure!(
-            seeds.is_empty(),
-            "{} timelines failed; their seeds: {}",
-            seeds.len(),
-            seeds.join(" ")
-        );
+        let (count, seeds) = (self.failures.len(), self.failed_seeds());
+        anyhow::ensure!(count == 0, "{count} timelines failed; their seeds: {seeds}");
         Ok(())
+    }
+
+    fn failed_seeds(&self) -> String {
+        self.failures.keys().map(u32::to_string).collect::<Vec<_>>().join(" ")
     }
 
     /// The table, in Markdown.
@@ -86,6 +85,7 @@ impl Results {
         let all = self.outcomes.len() + self.failures.len() - self.broken();
         let rows = [
             ("run; failed", format!("{all}; {}", self.failures.len())),
+            ("seeds of those that failed", self.failed_seeds()),
             (
                 "messages; attempts",
                 format!("{}; {}", sum(|o| o.judgement.messages), sum(|o| o.judgement.attempts)),
