@@ -1,6 +1,7 @@
 //! How often one principal may call, and how many messages it may send that way.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use governor::clock::{Clock as _, DefaultClock};
@@ -70,10 +71,7 @@ impl ApiState {
 
 impl From<Limited> for Problem {
     fn from(limited: Limited) -> Problem {
-        let ms = u64::try_from(limited.retry_after.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited.name(), "over a rate")
-            .retry_after(ms)
-            .limit(limited.limit.name())
+        over(limited.limit.name(), limited.retry_after)
     }
 }
 
@@ -91,7 +89,10 @@ fn limited(
     limit: &'static str,
     until: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>,
 ) -> Problem {
-    let wait = until.wait_time_from(DefaultClock::default().now());
+    over(limit, until.wait_time_from(DefaultClock::default().now()))
+}
+
+fn over(limit: &'static str, wait: Duration) -> Problem {
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
     Problem::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited.name(), "over a rate")
         .retry_after(ms)

@@ -13,7 +13,7 @@ const UNKNOWN_MAX: usize = 1_024;
 pub(super) struct Afterwards {
     /// Being stored, by command. Ids grow, so this is sorted; bounded by the sends in flight.
     storing: VecDeque<u64>,
-    /// What was heard of some of them already.
+    /// What was heard of some of them already: of each the first.
     early: Vec<(u64, Outcome)>,
     /// Those whose outcome is `unknown` for good.
     unknown: VecDeque<u64>,
@@ -43,7 +43,9 @@ impl Afterwards {
     /// Something is heard of a stored message; returned if it is to be told now.
     pub(super) fn hear(&mut self, id: u64, outcome: Outcome) -> Option<Outcome> {
         if self.storing.binary_search(&id).is_ok() {
-            self.early.push((id, outcome));
+            if !self.early.iter().any(|(early, _)| *early == id) {
+                self.early.push((id, outcome));
+            }
             return None;
         }
         (!self.unknown.contains(&id)).then_some(outcome)
@@ -63,6 +65,18 @@ mod tests {
         assert_eq!(afterwards.settle(3, Outcome::Accepted), None);
         assert_eq!(afterwards.hear(3, Outcome::Delivered), Some(Outcome::Delivered));
         assert_eq!(afterwards.settle(5, Outcome::Accepted), Some(Outcome::Delivered));
+    }
+
+    #[test]
+    fn what_is_heard_early_twice_is_kept_once() {
+        let mut afterwards = Afterwards::default();
+        afterwards.begin(1);
+        for _ in 0..2 {
+            assert_eq!(afterwards.hear(1, Outcome::Delivered), None);
+        }
+        assert_eq!(afterwards.early.len(), 1);
+        assert_eq!(afterwards.settle(1, Outcome::Accepted), Some(Outcome::Delivered));
+        assert!(afterwards.early.is_empty());
     }
 
     #[test]

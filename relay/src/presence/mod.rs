@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::entropy::Keys;
 use dashmap::DashMap;
 use futures_util::stream::{self, StreamExt as _};
 use relay_protocol::address::agent_of_session;
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::directory::{DirectoryError, Entry, OwnEntry, SharedDirectory};
+use crate::entropy::Keys;
 use crate::telemetry::metrics::Metrics;
 
 pub use members::Members;

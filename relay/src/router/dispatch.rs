@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entropy::Keys;
 use bytes::Bytes;
 use relay_protocol::client::Lane;
 use relay_protocol::server::GapReason;
@@ -14,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{BusEvent, BusEvents, Channel, Gap, InstanceId};
+use crate::entropy::Keys;
 use crate::outbound::{GapNotice, Item};
 use crate::router::Router;
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};

@@ -143,6 +143,7 @@ impl Feed {
         for (seq, Latest { expires_in_ms, body }) in
             (before + 1..).zip(latest).filter(|(seq, _)| *seq > known)
         {
+            // By a clock that begins now.
             let expires_at_ms = u64::from(*expires_in_ms);
             let message = StoredMessage { seq, at_ms: 0, expires_at_ms, body: body.clone() };
             state.push(Entry::new(message, now, 0));

@@ -1,13 +1,12 @@
 //! The messages from this instance to one other, numbered, so that each gets exactly one outcome over a bus that may
 //! lose them: the receiver reports which it queued, which not, and which it never saw.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

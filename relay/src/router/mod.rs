@@ -37,13 +37,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::entropy::Keys;
 use dashmap::DashMap;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::InstanceId;
 use crate::bus::SharedBus;
 use crate::directory::SharedDirectory;
+use crate::entropy::Keys;
 use crate::streams::SharedStreams;
 use crate::telemetry::metrics::Metrics;
 

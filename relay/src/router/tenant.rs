@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::entropy::Keys;
 use dashmap::DashMap;
 use indexmap::IndexMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::auth::TokenKey;
+use crate::entropy::Keys;
 use crate::outbound::Outbound;
 use crate::router::board::Board;
 use crate::router::feed::Feed;

@@ -92,6 +92,8 @@ pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
     let now = Instant::now();
     let (mut entries_due, mut wildcards_due) = (now + ENTRIES_EVERY, now + WILDCARDS_EVERY);
     let mut unsaid_due = now + RETRY;
+    // Until all is entered again, however often that takes.
+    let mut is_lost = false;
     loop {
         let lost = tokio::select! {
             () = token.cancelled() => return,
@@ -103,15 +105,17 @@ pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
             let kept = inner.keep_wildcards().await;
             wildcards_due = now + if kept { WILDCARDS_EVERY } else { RETRY };
         }
+        is_lost |= lost;
         if lost || now >= entries_due {
             let kept = inner.keep_entries().await;
             entries_due = now
                 + match kept {
-                    true if lost => ONCE_MORE,
+                    true if is_lost => ONCE_MORE,
                     true => ENTRIES_EVERY,
                     false => RETRY,
                 };
-            if lost && kept {
+            if is_lost && kept {
+                is_lost = false;
                 inner.upkeep.restored.fetch_add(1, Ordering::Relaxed);
             }
         } else if now >= unsaid_due {
