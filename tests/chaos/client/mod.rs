@@ -309,10 +309,12 @@ impl Client {
                     }
                 }
                 for failed in &receipt.failed {
-                    if failed.reason == ErrorCode::OutOfOrder {
-                        self.lines.iter_mut().for_each(|line| line.is_disordered(failed.id));
+                    for id in failed.each_id() {
+                        if failed.reason == ErrorCode::OutOfOrder {
+                            self.lines.iter_mut().for_each(|line| line.is_disordered(id));
+                        }
+                        self.told(id, Err(Some(failed.reason)));
                     }
-                    self.told(failed.id, Err(Some(failed.reason)));
                 }
             }
             ServerFrame::Ok { id } => self.answered(*id, Topic::InForce),
