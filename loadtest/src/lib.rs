@@ -34,6 +34,7 @@ pub mod scenario;
 pub mod search;
 pub mod stamp;
 pub mod target;
+pub mod throttle;
 pub mod token;
 pub mod trial;
 pub mod workers;

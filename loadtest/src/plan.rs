@@ -88,6 +88,9 @@ pub struct Plan {
     /// overload: how many times the rate before is sent
     #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = factor)]
     pub overload: f64,
+    /// overload: of the time, what relays started here may run, so that they and not this generator are at their bounds; 1: all
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
+    pub relay_share: f64,
     /// churn: agents that come a second, and leave again
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub churn: u32,
@@ -234,6 +237,13 @@ fn factor(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(factor) if (1.01..=100.0).contains(&factor) => Ok(factor),
         _ => Err("a factor between 1.01 and 100".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.05..=1.0).contains(&share) => Ok(share),
+        _ => Err("a share between 0.05 and 1".to_owned()),
     }
 }
 
