@@ -12,10 +12,17 @@ use crate::telemetry::outcome::Outcome;
 /// Outcomes and gaps that wait to be told.
 #[derive(Debug, Default)]
 pub struct Told {
-    outcomes: Vec<(u64, Outcome)>,
+    outcomes: Vec<Run>,
     places: Vec<(u64, Place)>,
     earlier: Vec<(Box<str>, Outcome)>,
     gap: Option<Box<GapNotice>>,
+}
+
+/// Sends in a row, the first and the last of them, with the same outcome.
+#[derive(Debug)]
+struct Run {
+    ids: (u64, u64),
+    outcome: Outcome,
 }
 
 /// Where a message stands in its stream.
@@ -102,7 +109,10 @@ impl Told {
 
     /// An outcome to tell.
     pub fn outcome(&mut self, id: u64, outcome: Outcome) {
-        self.outcomes.push((id, outcome));
+        match self.outcomes.last_mut() {
+            Some(run) if run.ids.1 + 1 == id && run.outcome == outcome => run.ids.1 = id,
+            _ => self.outcomes.push(Run { ids: (id, id), outcome }),
+        }
     }
 
     /// A place to tell, of a message whose outcome is told too.
@@ -137,10 +147,11 @@ impl Told {
         mut each: impl FnMut(&ServerFrame<'_>),
     ) {
         // Stable: of two outcomes of one send the earlier stands first.
-        self.outcomes.sort_by_key(|(id, _)| *id);
+        self.outcomes.sort_by_key(|run| run.ids.0);
         for some in self.outcomes.chunks(OUTCOMES_PER_FRAME_MAX) {
             let mut receipt = receipt(some);
-            let (from, upto) = (some[0].0, some[some.len() - 1].0);
+            let from = some[0].ids.0;
+            let upto = some.iter().map(|run| run.ids.1).fold(from, u64::max);
             let within = self.places.extract_if(.., |(id, _)| (from..=upto).contains(id));
             receipt.positions = within.map(position).collect();
             each(&ServerFrame::Receipt(receipt));
@@ -176,35 +187,35 @@ fn position((id, place): (u64, Place)) -> (u64, Text<'static>, Point<'static>) {
     (id, place.stream.to_string().into(), Point { epoch, seq: place.seq })
 }
 
-fn receipt(outcomes: &[(u64, Outcome)]) -> Receipt<'static> {
+fn receipt(runs: &[Run]) -> Receipt<'static> {
     let mut receipt = Receipt::default();
-    let mut before = None;
-    for (id, outcome) in outcomes {
+    for (at, Run { ids, outcome }) in runs.iter().enumerate() {
         match outcome {
-            Outcome::Queued => extend(&mut receipt.queued, *id),
-            Outcome::Accepted => extend(&mut receipt.accepted, *id),
-            Outcome::Delivered => extend(&mut receipt.delivered, *id),
-            Outcome::Unknown => extend(&mut receipt.unknown, *id),
+            Outcome::Queued => extend(&mut receipt.queued, *ids),
+            Outcome::Accepted => extend(&mut receipt.accepted, *ids),
+            Outcome::Delivered => extend(&mut receipt.delivered, *ids),
+            Outcome::Unknown => extend(&mut receipt.unknown, *ids),
             Outcome::Failed { reason, retry_after_ms, limit } => match receipt.failed.last_mut() {
                 // Who sends more than is carried is refused many sends in a row: one entry for all of them.
-                Some(failed) if before == Some((id - 1, *outcome)) => failed.ids.1 = *id,
+                Some(failed) if failed.ids.1 + 1 == ids.0 && at > 0 && runs[at - 1].outcome == *outcome => {
+                    failed.ids.1 = ids.1;
+                }
                 _ => receipt.failed.push(Failed {
-                    ids: (*id, *id),
+                    ids: *ids,
                     reason: *reason,
                     retry_after_ms: *retry_after_ms,
                     limit: limit.map(|limit| limit.name().into()),
                 }),
             },
         }
-        before = Some((*id, *outcome));
     }
     receipt
 }
 
 /// Ids one after another become one range.
-fn extend(ranges: &mut Vec<(u64, u64)>, id: u64) {
+fn extend(ranges: &mut Vec<(u64, u64)>, ids: (u64, u64)) {
     match ranges.last_mut() {
-        Some((_, last)) if *last + 1 == id => *last = id,
-        _ => ranges.push((id, id)),
+        Some((_, last)) if *last + 1 == ids.0 => *last = ids.1,
+        _ => ranges.push(ids),
     }
 }

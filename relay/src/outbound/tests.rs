@@ -160,6 +160,22 @@ fn receipts(outbound: &Outbound) -> Vec<String> {
 }
 
 #[test]
+fn every_place_is_told_with_its_send() {
+    let mut told = Told::default();
+    let place = Place { stream: "agent/a".into(), epoch: "e".into(), seq: 1 };
+    for id in 1..=9 {
+        told.outcome(id, Outcome::Accepted);
+        told.place(id, place.clone());
+    }
+    told.outcome(3, Outcome::Delivered);
+    told.frames(std::iter::empty(), |frame| {
+        let ServerFrame::Receipt(receipt) = frame else { panic!("{frame:?}") };
+        assert_eq!((&*receipt.accepted, &*receipt.delivered), (&[(1, 9)][..], &[(3, 3)][..]));
+        assert!(receipt.positions.iter().map(|(id, ..)| *id).eq(1..=9));
+    });
+}
+
+#[test]
 fn sends_in_a_row_that_fail_alike_are_told_as_one_range() {
     let mut told = Told::default();
     let saturated = Outcome::failed_for(ErrorCode::Saturated, 9);
