@@ -11,7 +11,7 @@ SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
-.PHONY: help run test bench micro chaos ms4 simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients peers
+.PHONY: help run test bench micro chaos ms4 rolling simulate setup fmt fmt-check lint unit docs scripts generated generated-check clients peers
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -44,6 +44,11 @@ ms4: ## recovery times and losses: crash, fail-over, partition, region; ROUNDS=2
 	@tests/setup/redis.sh
 	cargo build --quiet --package agent-relay --package relay-tests
 	target/debug/relay-chaos recovery --markdown tests/chaos/RECOVERY.md
+
+rolling: ## ten rolling restarts of three relays under 2,000 agents that talk: nothing lost, twice or out of order, all back in 10 s
+	@tests/setup/rust.sh
+	@tests/setup/redis.sh
+	RELAY_TEST_AGENTS=2000 RELAY_TEST_RESTARTS=10 cargo test --quiet --package relay-tests --test e2e -- --nocapture rolling_restarts
 
 SEEDS ?= 10000
 FROM ?= 1
