@@ -147,7 +147,7 @@ fn receipt<P>(wire: WireServer<'_, P>) -> Receipt<'_> {
             .unwrap_or_default()
             .into_iter()
             .map(|failed| Failed {
-                id: failed.id,
+                ids: (failed.id, failed.last.unwrap_or(failed.id).max(failed.id)),
                 reason: ErrorCode::from_name(&failed.reason),
                 retry_after_ms: failed.retry_after_ms,
                 limit: failed.limit,

@@ -1,5 +1,7 @@
 //! Frames from relay to client.
 
+use std::ops::RangeInclusive;
+
 use crate::address::Address;
 use crate::client::{Headers, Lane, Point, Position};
 use crate::close::{CloseCode, Reconnect};
@@ -249,7 +251,7 @@ pub struct Receipt<'a> {
     pub delivered: Vec<(u64, u64)>,
     /// It may or may not have arrived.
     pub unknown: Vec<(u64, u64)>,
-    /// It did not arrive.
+    /// They did not arrive.
     pub failed: Vec<Failed<'a>>,
     /// Where accepted messages stand in their stream.
     pub positions: Vec<(u64, Text<'a>, Point<'a>)>,
@@ -266,17 +268,29 @@ pub struct Earlier<'a> {
     pub failed: Option<ErrorCode>,
 }
 
-/// A send that did not arrive.
+/// Sends that did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed<'a> {
-    /// The send.
-    pub id: u64,
+    /// The sends: the first and the last of a range.
+    pub ids: (u64, u64),
     /// Why.
     pub reason: ErrorCode,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
     /// The limit that was met, where one was.
     pub limit: Option<Text<'a>>,
+}
+
+impl Failed<'_> {
+    /// How many sends.
+    pub fn count(&self) -> u64 {
+        (self.ids.1 - self.ids.0).saturating_add(1)
+    }
+
+    /// The sends, one by one.
+    pub fn each_id(&self) -> RangeInclusive<u64> {
+        self.ids.0..=self.ids.1
+    }
 }
 
 /// How full a session's queue is.

@@ -214,6 +214,8 @@ pub(crate) struct WireLimits {
 #[derive(Debug, Deserialize)]
 pub(crate) struct WireFailed<'a> {
     pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) last: Option<u64>,
     #[serde(borrow)]
     pub(crate) reason: Text<'a>,
     #[serde(default)]

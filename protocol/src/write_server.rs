@@ -199,7 +199,11 @@ fn write_receipt<W: Writer>(w: &mut W, receipt: &Receipt<'_>) {
         for failed in &receipt.failed {
             w.item();
             w.open_map();
-            w.uint_field("id", failed.id);
+            let (first, last) = failed.ids;
+            w.uint_field("id", first);
+            if last > first {
+                w.uint_field("last", last);
+            }
             w.name_field("reason", failed.reason.name());
             w.optional_uint("retry_after_ms", failed.retry_after_ms);
             w.optional_text("limit", failed.limit.as_deref());

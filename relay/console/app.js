@@ -167,7 +167,7 @@ function summary(frame) {
       return ["queued", "accepted", "delivered", "unknown"]
         .filter((outcome) => frame[outcome])
         .map((outcome) => `#${ranges(frame[outcome])} ${outcome}`)
-        .concat((frame.failed ?? []).map(({ id, reason }) => `#${id} failed: ${reason}`))
+        .concat((frame.failed ?? []).map(({ id, last, reason }) => `#${last ? `${id}–${last}` : id} failed: ${reason}`))
         .join(", ");
     case "error":
       return `${frame.id ? `#${frame.id} ` : ""}${frame.code}: ${frame.message}`;

@@ -1,18 +1,18 @@
 //! What a relay leans on fails and comes back: operators see the level, clients are told what works less, and each level
 //! is left again.
 
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::ensure;
 use relay_loadtest::agent::Agent;
-use relay_protocol::client::ReceiptMode;
-use relay_protocol::{Address, Payload, ServerFrame};
-use relay_tests::fleet::{UNLIMITED, address};
+use relay_loadtest::launch::Child;
+use relay_protocol::ServerFrame;
+use relay_tests::fleet::{UNLIMITED, address, tell};
 use relay_tests::proxy::{CLEAR, Conduct, Proxy};
 use relay_tests::redis::Redis;
 use relay_tests::{Fleet, eventually, turn};
-use tokio::task::JoinSet;
+use rustix::process::Signal;
+use tokio::time::MissedTickBehavior;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,40 +72,43 @@ async fn a_redis_that_answers_late_is_a_level_that_comes_and_goes() -> anyhow::R
 }
 
 #[tokio::test]
-async fn more_sends_than_there_is_processor_are_an_emergency_until_they_end() -> anyhow::Result<()> {
+async fn too_little_processor_is_an_emergency_until_there_is_enough() -> anyhow::Result<()> {
     let _machine = turn::alone().await;
-    let late = [UNLIMITED.as_slice(), &[("RELAY_SHED_SENDS_DELAY_MS", "2")]].concat();
+    let late = [UNLIMITED.as_slice(), &[("RELAY_SHED_SENDS_DELAY_MS", "10")]].concat();
     let fleet = Fleet::single(&late).await?;
-    // All are there before any begins, as afterwards there is little room for a handshake.
-    let mut flooders = Vec::new();
-    for number in 0..FLOODERS * available_parallelism()?.get() {
-        let name = format!("flooder-{number}");
-        flooders.push((fleet.agent(0, &name).await?, address(&format!("agent/{name}"))?));
-    }
     let mut witness = fleet.agent(0, "witness").await?;
-    let mut flood: JoinSet<_> = flooders.into_iter().map(|(agent, own)| flooder(agent, own)).collect();
-    hears(&mut witness, 4, &["sends"]).await?;
-    eventually("some are refused for it", PATIENCE, async || {
-        Ok((fleet.metrics(0).await?.having("relay_limited_total", "processor") > 0.5).then_some(()))
-    })
-    .await?;
-    flood.shutdown().await;
+    let mut sender = fleet.agent(0, "sender").await?;
+    let to = address("agent/witness")?;
+    let observed = async {
+        hears(&mut witness, 4, &["sends"]).await?;
+        eventually("some are refused for it", PATIENCE, async || {
+            tell(&mut sender, &to, "1").await?;
+            Ok((fleet.metrics(0).await?.having("relay_limited_total", "processor") > 0.5).then_some(()))
+        })
+        .await
+    };
+    tokio::select! {
+        starved = starve(fleet.child(0)) => starved?,
+        observed = observed => observed?,
+    }
+    fleet.child(0).signal(Signal::CONT)?;
     hears(&mut witness, 0, &[]).await?;
     stands_at(&fleet, 0).await
 }
 
-/// How many for each processor send as fast as they can.
-const FLOODERS: usize = 6;
-
-/// Sends to itself, as much as its socket takes.
-async fn flooder(mut agent: Agent, own: Address<'static>) -> anyhow::Result<()> {
-    loop {
-        while !agent.outbox().is_full() {
-            let id = agent.outbox().next_id();
-            agent.outbox().send(id, own.clone(), Payload::Json("1".into()), ReceiptMode::Failure, |_| {});
+/// Lets a process run for 5 ms of each 60, less than a timer of 10 ms needs to be in time.
+async fn starve(child: &Child) -> anyhow::Result<()> {
+    let mut beat = tokio::time::interval(Duration::from_millis(5));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for tick in 0.. {
+        beat.tick().await;
+        match tick % 12 {
+            0 => child.signal(Signal::STOP)?,
+            11 => child.signal(Signal::CONT)?,
+            _ => {}
         }
-        agent.receive(|_, _, _| {}).await?;
     }
+    Ok(())
 }
 
 /// Waits until health and metrics show the level.

@@ -95,8 +95,12 @@ async fn round(
                     .queued
                     .iter()
                     .map(|(first, last)| usize::try_from(last - first + 1).unwrap_or(usize::MAX));
-                waiting -= queued.sum::<usize>() + receipt.failed.len();
-                refused.extend(receipt.failed.iter().map(|failed| (failed.id, failed.reason)));
+                waiting -= queued.sum::<usize>();
+                for failed in &receipt.failed {
+                    let ids = refused.len();
+                    refused.extend(failed.each_id().map(|id| (id, failed.reason)));
+                    waiting -= refused.len() - ids;
+                }
             })
             .await?;
     }

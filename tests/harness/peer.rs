@@ -65,7 +65,7 @@ impl Peer {
             let ServerFrame::Receipt(receipt) = frame else { return None };
             let has =
                 |ranges: &[(u64, u64)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&id));
-            let failed = receipt.failed.iter().find(|failed| failed.id == id);
+            let failed = receipt.failed.iter().find(|failed| failed.each_id().contains(&id));
             let failed = failed.map(|failed| Outcome::Failed(failed.reason));
             let queued = has(&receipt.queued).then_some(Outcome::Queued);
             let accepted = has(&receipt.accepted).then_some(Outcome::Accepted);

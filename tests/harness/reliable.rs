@@ -178,7 +178,9 @@ impl Book {
                 }
                 let earlier = receipt.earlier.iter();
                 self.earlier.extend(earlier.map(|told| (told.mid.to_string(), told.failed.is_none())));
-                self.outcomes.extend(receipt.failed.iter().map(|failed| (failed.id, failed.reason.name())));
+                for failed in &receipt.failed {
+                    self.outcomes.extend(failed.each_id().map(|id| (id, failed.reason.name())));
+                }
             }
             _ => {}
         }

@@ -17,6 +17,7 @@ use relay_loadtest::trial::live::{Live, Sums};
 use relay_loadtest::trial::stage::{Stage, Window};
 use relay_loadtest::trial::{Place, Trial, addresses};
 use relay_protocol::client::ReceiptMode;
+use relay_protocol::server::Failed;
 use relay_protocol::{Address, ServerFrame};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -226,7 +227,7 @@ fn outcomes(frame: &ServerFrame<'_>) -> u64 {
         ServerFrame::Receipt(receipt) => {
             let ranges = [&receipt.queued, &receipt.accepted, &receipt.delivered, &receipt.unknown];
             let told: u64 = ranges.into_iter().flatten().map(|(first, last)| last - first + 1).sum();
-            told + receipt.failed.len() as u64
+            told + receipt.failed.iter().map(Failed::count).sum::<u64>()
         }
         ServerFrame::Error { id: Some(_), .. } => 1,
         _ => 0,

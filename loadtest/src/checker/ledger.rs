@@ -120,8 +120,8 @@ impl Ledger {
     }
 
     /// Notes why a send failed.
-    pub fn refused(&mut self, reason: &'static str) {
-        *self.reasons.entry(reason).or_default() += 1;
+    pub fn refused(&mut self, reason: &'static str, count: u64) {
+        *self.reasons.entry(reason).or_default() += count;
     }
 
     /// Failures by reason.

@@ -145,7 +145,7 @@ impl Correspondent {
             ServerFrame::Receipt(receipt) => self.hear_receipt(receipt),
             ServerFrame::Error { id: Some(id), code, retry_after_ms, .. } => {
                 let mut unsent = Unsent { sends: Vec::new(), retry_after_ms: *retry_after_ms };
-                self.ledger.refused(code.name());
+                self.ledger.refused(code.name(), 1);
                 self.settle((*id, *id), Outcome::Failed, &mut unsent);
                 Heard::Unsent(unsent)
             }
@@ -194,9 +194,9 @@ impl Correspondent {
             self.settle(*range, Outcome::Unknown, &mut unsent);
         }
         for failed in &receipt.failed {
-            self.ledger.refused(failed.reason.name());
+            self.ledger.refused(failed.reason.name(), failed.count());
             unsent.retry_after_ms = unsent.retry_after_ms.max(failed.retry_after_ms);
-            self.settle((failed.id, failed.id), Outcome::Failed, &mut unsent);
+            self.settle(failed.ids, Outcome::Failed, &mut unsent);
         }
         if unsent.sends.is_empty() { Heard::Nothing } else { Heard::Unsent(unsent) }
     }

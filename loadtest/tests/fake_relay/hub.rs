@@ -87,7 +87,7 @@ impl Hub {
         let good = || Receipt { queued: vec![(send.id, send.id)], ..Receipt::default() };
         let reason =
             if wrong == Some(Wrong::Limit) { ErrorCode::RateLimited } else { ErrorCode::NoRecipient };
-        let failed = Failed { id: send.id, reason, retry_after_ms: None, limit: None };
+        let failed = Failed { ids: (send.id, send.id), reason, retry_after_ms: None, limit: None };
         let failed = || Receipt { failed: vec![failed], ..Receipt::default() };
         match wrong {
             Some(Wrong::LieFailed | Wrong::Refuse | Wrong::Limit) => return told(failed()),

@@ -135,9 +135,9 @@ fn message(frame: &Message<'_>) -> Value {
 
 fn receipt(frame: &Receipt<'_>) -> Value {
     let Receipt { queued, accepted, delivered, unknown, failed, positions, earlier } = frame;
-    let failed = failed.iter().map(|Failed { id, reason, retry_after_ms, limit }| {
+    let failed = failed.iter().map(|Failed { ids: (first, last), reason, retry_after_ms, limit }| {
         super::compact(&json!({
-            "id": id, "reason": reason.name(), "retry_after_ms": retry_after_ms,
+            "id": first, "last": (last > first).then_some(last), "reason": reason.name(), "retry_after_ms": retry_after_ms,
             "limit": super::text(limit.as_ref()),
         }))
     });

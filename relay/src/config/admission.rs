@@ -21,8 +21,9 @@ pub struct AdmissionConfig {
     /// does not keep up; they are let in again below half of it. 0: never refused for it.
     #[arg(long, env = "RELAY_SHED_DELAY_MS", default_value_t = 250, value_name = "MS")]
     pub shed_delay_ms: u64,
-    /// How late tasks may run, in milliseconds, at best within 100 ms, before a part of sends is refused with `saturated`, as
-    /// the processor does not keep up; those in lane `high` last. 0: never refused for it.
+    /// How late work may be, in milliseconds, before a part of sends is refused with `saturated`, as the processor does not
+    /// keep up; those in lane `high` last. Late is how late tasks run at best within 100 ms, or for how long more sockets than
+    /// keep the processors busy have had something unread. 0: never refused for it.
     #[arg(long, env = "RELAY_SHED_SENDS_DELAY_MS", default_value_t = 200, value_name = "MS")]
     pub shed_sends_delay_ms: u64,
     /// Upgrades a second, twice that at once. A storm of reconnects passes through here, so too low a rate prolongs it.

@@ -21,7 +21,7 @@ impl Limits {
     ) -> Result<(), Limited> {
         let met = self.meet_call(tenant, agent, messages, bytes);
         let Err(limited) = met else { return Ok(()) };
-        self.metrics.limited(limited.limit, self.dry_run);
+        self.metrics.limited(limited.limit, self.dry_run, 1);
         if self.dry_run { Ok(()) } else { Err(limited) }
     }
 

@@ -184,7 +184,7 @@ impl Limits {
             self.metrics.limit_keys_shared.increment(1);
         }
         if !bucket.connections.take(self.dry_run) {
-            self.metrics.limited(scope.connections(), self.dry_run);
+            self.metrics.limited(scope.connections(), self.dry_run, 1);
             if !self.dry_run {
                 return Err(scope.connections());
             }

@@ -135,7 +135,7 @@ impl SessionLimits {
 
     fn refuse<E>(&mut self, limit: Limit, error: E) -> Result<(), E> {
         let dry_run = self.limits.dry_run;
-        self.limits.metrics.limited(limit, dry_run);
+        self.limits.metrics.limited(limit, dry_run, 1);
         if !std::mem::replace(&mut self.logged, true) {
             tracing::info!(
                 limit = limit.name(),

@@ -178,19 +178,25 @@ fn position((id, place): (u64, Place)) -> (u64, Text<'static>, Point<'static>) {
 
 fn receipt(outcomes: &[(u64, Outcome)]) -> Receipt<'static> {
     let mut receipt = Receipt::default();
+    let mut before = None;
     for (id, outcome) in outcomes {
         match outcome {
             Outcome::Queued => extend(&mut receipt.queued, *id),
             Outcome::Accepted => extend(&mut receipt.accepted, *id),
             Outcome::Delivered => extend(&mut receipt.delivered, *id),
             Outcome::Unknown => extend(&mut receipt.unknown, *id),
-            Outcome::Failed { reason, retry_after_ms, limit } => receipt.failed.push(Failed {
-                id: *id,
-                reason: *reason,
-                retry_after_ms: *retry_after_ms,
-                limit: limit.map(|limit| limit.name().into()),
-            }),
+            Outcome::Failed { reason, retry_after_ms, limit } => match receipt.failed.last_mut() {
+                // Who sends more than is carried is refused many sends in a row: one entry for all of them.
+                Some(failed) if before == Some((id - 1, *outcome)) => failed.ids.1 = *id,
+                _ => receipt.failed.push(Failed {
+                    ids: (*id, *id),
+                    reason: *reason,
+                    retry_after_ms: *retry_after_ms,
+                    limit: limit.map(|limit| limit.name().into()),
+                }),
+            },
         }
+        before = Some((*id, *outcome));
     }
     receipt
 }

@@ -159,6 +159,24 @@ fn receipts(outbound: &Outbound) -> Vec<String> {
     told
 }
 
+#[test]
+fn sends_in_a_row_that_fail_alike_are_told_as_one_range() {
+    let mut told = Told::default();
+    let saturated = Outcome::failed_for(ErrorCode::Saturated, 9);
+    for id in [4, 1, 2, 3, 6, 9] {
+        told.outcome(id, saturated);
+    }
+    told.outcome(5, Outcome::failed_for(ErrorCode::Saturated, 10));
+    told.outcome(7, Outcome::Queued);
+    told.outcome(8, saturated);
+    let mut receipts = Vec::new();
+    told.frames(std::iter::empty(), |frame| {
+        let ServerFrame::Receipt(receipt) = frame else { panic!("{frame:?}") };
+        receipts.push(receipt.failed.iter().map(|failed| failed.ids).collect::<Vec<_>>());
+    });
+    assert_eq!(receipts, [[(1, 4), (5, 5), (6, 6), (8, 9)]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_send_is_settled_once_whatever_happens_to_it() {
     let (outbound, metrics) = (queue(10, 1_000), Metrics::new().unwrap());

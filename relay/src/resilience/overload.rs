@@ -1,11 +1,13 @@
-//! Sheds sends while the processor does not keep up: a part of them, found out by how late the instance's own tasks run.
+//! Sheds sends while the processor does not keep up: a part of them, found out by how late the instance's own work is.
 //!
-//! A task waits for its turn as long as every message does, so its lateness is the delay that the relay itself adds. As in
-//! `CoDel` the least of some looks counts: a burst delays a few, more work than there is processor delays all.
-//! The share refused grows while that is above its target, and falls faster than it came once it is below.
+//! Two things are late when there is more work than processor. A task waits for its turn as long as every message does, so
+//! its lateness is a delay that the relay itself adds; as in `CoDel` the least of some looks counts: a burst delays a few,
+//! more work than there is processor delays all. And as each turn reads a bounded part, what is left waits in the sockets,
+//! which no task's lateness shows: there it is how long they have not been empty ([`Backlog`](super::backlog::Backlog)).
+//! The share refused grows while the later of the two is above its target, and falls faster than it came once it is below.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,32 +21,41 @@ const PROBE: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_millis(100);
 /// Looks have so many probes at least, however late they are: one may be a stumble.
 const PROBES_MIN: usize = 2;
-/// All sends, as a share: a power of two, so that a sum of shares wraps into refusals.
-const ALL: u32 = 1 << 10;
+/// All sends, as a share.
+pub(super) const ALL: u32 = 1 << 10;
 /// The most that is refused: what passes shows whether it is still too much.
 const SHARE_MAX: u32 = ALL - ALL / 16;
 /// From this share on those in lane `high` are refused too.
 const HIGH_FROM: u32 = ALL - ALL / 4;
+/// Sessions for each processor that may leave something unread without being an overload: each keeps a processor busy.
+const CROWD: usize = 4;
 
 /// What part of sends is refused now.
 #[derive(Debug)]
 pub struct Overload {
     target: Option<Duration>,
     share: AtomicU32,
+    /// Sessions that have left something unread for longer than the target.
+    behind: AtomicUsize,
+    /// With more of them than this there is more to do than there are processors.
+    crowd: usize,
+    /// How long the one that is furthest behind has been, since the last look: microseconds.
+    furthest_us: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
-/// What one sender is owed in refusals, so that each has its part and none depends on chance.
-#[derive(Debug, Default)]
-pub struct Owed {
-    normal: u32,
-    high: u32,
-}
-
 impl Overload {
-    /// Sheds while tasks are later than `target`; never without one.
+    /// Sheds while work is later than `target`; never without one.
     pub fn new(target: Option<Duration>, metrics: &Arc<Metrics>) -> Arc<Overload> {
-        Arc::new(Overload { target, share: AtomicU32::new(0), metrics: Arc::clone(metrics) })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Overload {
+            target,
+            share: AtomicU32::new(0),
+            behind: AtomicUsize::new(0),
+            crowd: CROWD * processors,
+            furthest_us: AtomicU64::new(0),
+            metrics: Arc::clone(metrics),
+        })
     }
 
     /// Whether sends are refused.
@@ -52,21 +63,31 @@ impl Overload {
         self.share.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether one more send is to be refused. One relaxed load while nothing is.
-    pub fn refuses(&self, owed: &mut Owed, high: bool) -> bool {
-        let share = self.share.load(Ordering::Relaxed);
-        if share == 0 {
-            return false;
+    /// The parts of normal and of high sends that are refused, of [`ALL`]. One relaxed load.
+    pub(super) fn shares(&self) -> (u32, u32) {
+        let share = self.share.load(Ordering::Relaxed).min(SHARE_MAX);
+        (share, share.saturating_sub(HIGH_FROM) * 4)
+    }
+
+    pub(super) fn target(&self) -> Option<Duration> {
+        self.target
+    }
+
+    /// A session has left something unread for so long, which is above the target; `first` says since this turn.
+    pub(super) fn is_behind(&self, for_how_long: Duration, first: bool) {
+        if first {
+            self.behind.fetch_add(1, Ordering::Relaxed);
         }
-        let (share, owed) = if high {
-            (share.saturating_sub(HIGH_FROM) * 4, &mut owed.high)
-        } else {
-            (share, &mut owed.normal)
-        };
-        *owed += share.min(SHARE_MAX);
-        let refused = *owed >= ALL;
-        *owed %= ALL;
-        refused
+        let us = u64::try_from(for_how_long.as_micros()).unwrap_or(u64::MAX);
+        // All sessions write here, so only those that change it.
+        if us > self.furthest_us.load(Ordering::Relaxed) {
+            self.furthest_us.fetch_max(us, Ordering::Relaxed);
+        }
+    }
+
+    /// A session that was has read everything, or ended.
+    pub(super) fn is_behind_no_more(&self) {
+        self.behind.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Looks after the share until `stop`.
@@ -88,16 +109,22 @@ impl Overload {
                 tokio::task::yield_now().await;
                 least = least.min(due.elapsed());
             }
-            self.see(least);
+            self.see(least.max(self.backlog()));
         }
     }
 
-    fn see(&self, least: Duration) {
+    /// How far sessions have been behind since the last look, if too many are for the processors there are.
+    fn backlog(&self) -> Duration {
+        let furthest = Duration::from_micros(self.furthest_us.swap(0, Ordering::Relaxed));
+        if self.behind.load(Ordering::Relaxed) > self.crowd { furthest } else { Duration::ZERO }
+    }
+
+    pub(super) fn see(&self, late: Duration) {
         let Some(target) = self.target else { return };
         let was = self.share.load(Ordering::Relaxed);
-        let is = if least > target {
+        let is = if late > target {
             // Twice as late, twice as fast; never by more than a quarter of all at once, as late looks are far apart.
-            let late = u32::try_from(least.as_micros() / target.as_micros().max(1)).unwrap_or(u32::MAX);
+            let late = u32::try_from(late.as_micros() / target.as_micros().max(1)).unwrap_or(u32::MAX);
             (was + (ALL / 64).saturating_mul(late).min(ALL / 4)).min(SHARE_MAX)
         } else {
             (was - was / 8).saturating_sub(ALL / 128)
@@ -115,6 +142,8 @@ impl Overload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::Shed;
+    use crate::resilience::backlog::Backlog;
 
     const TARGET: Duration = Duration::from_millis(20);
 
@@ -122,9 +151,14 @@ mod tests {
         Overload::new(Some(TARGET), &Metrics::new().unwrap())
     }
 
-    fn refused(overload: &Overload, high: bool) -> usize {
-        let mut owed = Owed::default();
-        (0..1_000).filter(|_| overload.refuses(&mut owed, high)).count()
+    /// Of a thousand sends, each in a turn of its own.
+    fn refused(overload: &Arc<Overload>, high: bool) -> usize {
+        let mut shed = Shed::new(overload);
+        let mut refuses = |_: &i32| {
+            shed.turn();
+            shed.refuses(high)
+        };
+        (0..1_000).filter(|turn| refuses(turn)).count()
     }
 
     #[test]
@@ -176,5 +210,29 @@ mod tests {
         assert!(!overload.sheds());
         stop.cancel();
         watching.await.unwrap();
+    }
+
+    fn leave(all: &mut [Backlog], now: Instant) {
+        for backlog in all {
+            backlog.read(now, true);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_in_the_sockets_of_many_is_seen() {
+        let (overload, begun) = (overload(), Instant::now());
+        let mut all: Vec<Backlog> = (0..1_000).map(|_| Backlog::new(&overload)).collect();
+        let late = begun + 3 * TARGET;
+        leave(&mut all, begun);
+        assert_eq!(overload.backlog(), Duration::ZERO, "a burst");
+        leave(&mut all, late);
+        assert_eq!(overload.backlog(), 3 * TARGET);
+        assert_eq!(overload.backlog(), Duration::ZERO, "they have not been seen since");
+        leave(&mut all, late);
+        all.truncate(overload.crowd);
+        assert_eq!(overload.backlog(), Duration::ZERO, "who has left is not behind");
+        all[0].read(late, false);
+        all[0].read(late, true);
+        assert_eq!(overload.behind.load(Ordering::Relaxed), overload.crowd - 1);
     }
 }

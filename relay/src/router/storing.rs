@@ -146,7 +146,7 @@ impl Router {
                 Ok(Appended { stored, marks, readers }) => {
                     let too_many = stored.iter().filter(|stored| **stored == Stored::TooManyTopics);
                     for _ in too_many {
-                        self.metrics.limited(Limit::TenantTopicStreams, false);
+                        self.metrics.limited(Limit::TenantTopicStreams, false, 1);
                     }
                     for (settlement, stored) in settlements.into_iter().zip(&stored) {
                         settle(settlement, *stored, &stream, marks.as_ref());

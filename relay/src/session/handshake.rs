@@ -14,7 +14,7 @@ use crate::clock;
 use crate::directory::Card;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::resilience::{Owed, Standing};
+use crate::resilience::{Shed, Standing};
 use crate::router::Turn;
 use crate::session::Over;
 use crate::session::Session;
@@ -173,7 +173,7 @@ async fn admit<S: Socket>(
         pulse,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         last_id: hello_id,
-        owed: Owed::default(),
+        shed: Shed::new(&context.overload),
         strikes: 0,
         answers: degraded.into_iter().chain(resume).collect(),
         told: Told::default(),

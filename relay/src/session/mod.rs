@@ -37,7 +37,7 @@ use tokio::time::Sleep;
 use crate::auth::Principal;
 use crate::limits::SessionLimits;
 use crate::outbound::{CloseSignal, Outbound, Told};
-use crate::resilience::Owed;
+use crate::resilience::Shed;
 use crate::router::{Registration, Turn};
 
 pub use context::{SessionContext, SessionSettings, Upgraded};
@@ -71,9 +71,9 @@ struct Session<S> {
     timer: Pin<Box<Sleep>>,
     /// The last command's `id`.
     last_id: u64,
-    /// Commands refused by a rate, one after another.
     /// Refusals that come while the processor does not keep up.
-    owed: Owed,
+    shed: Shed,
+    /// Commands refused by a rate, one after another.
     strikes: u32,
     /// Answers to what was just read.
     answers: Vec<Chunk>,

@@ -3,6 +3,8 @@
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::session::send::SHED;
+use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Outcome;
 
@@ -29,12 +31,14 @@ pub(super) struct Tally {
     pub(super) sends: u64,
     /// Sends that were queued at once.
     pub(super) queued: u64,
+    /// Sends that were refused for the processor's sake.
+    pub(super) shed: u64,
 }
 
 impl Tally {
     /// Adds up.
     pub(super) fn flush(&mut self, metrics: &Metrics) {
-        let Tally { reads, bytes, frames, sends, queued } = std::mem::take(self);
+        let Tally { reads, bytes, frames, sends, queued, shed } = std::mem::take(self);
         if reads == 0 {
             return;
         }
@@ -43,5 +47,9 @@ impl Tally {
         metrics.frames_received.increment(frames);
         metrics.sends.increment(sends);
         metrics.outcomes(Outcome::Queued, queued);
+        if shed > 0 {
+            metrics.outcomes(SHED, shed);
+            metrics.limited(Limit::Processor, false, shed);
+        }
     }
 }

@@ -87,11 +87,14 @@ impl<S: Socket> Session<S> {
     fn try_poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         self.moment = Moment::now();
         self.limits.at(self.moment.at);
+        self.shed.turn();
         let Beginning { close, recheck, news, control_backlog } = self.outbound.begin_turn();
         let paused = control_backlog > CONTROL_BACKLOG_MAX || self.answers.len() > ANSWERS_MAX;
         let read = if paused { Ok(false) } else { self.poll_read(cx) };
         self.end_turn();
         let more = read?;
+        // Who does not take its answers waits for itself.
+        self.shed.read(self.moment.at, more && !paused);
         if recheck {
             self.recheck()?;
         }

@@ -17,8 +17,8 @@ use crate::telemetry::outcome::Outcome;
 
 /// When a sender with too many sends in flight may try again, in milliseconds.
 const IN_FLIGHT_RETRY_MS: u64 = 100;
-/// When a sender may try again that was refused for the processor's sake, in milliseconds: by then the share is another.
-const OVERLOAD_RETRY_MS: u64 = 1_000;
+/// Of a send that is refused for the processor's sake. After so many milliseconds the share is another.
+pub(super) const SHED: Outcome = Outcome::saturated(Limit::Processor, 1_000);
 
 /// What all frames of one WebSocket message have in common.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +46,10 @@ impl<S: Socket> Session<S> {
                 Routed::Pending => return,
             },
         };
-        if outcome == Outcome::Queued {
-            self.tally.queued += 1;
-        } else {
-            self.context.metrics.outcome(outcome);
+        match outcome {
+            Outcome::Queued => self.tally.queued += 1,
+            SHED => self.tally.shed += 1,
+            outcome => self.context.metrics.outcome(outcome),
         }
         if outcome.is_told(mode) {
             self.told.outcome(id, outcome);
@@ -82,9 +82,8 @@ impl<S: Socket> Session<S> {
             return Some(Outcome::limited(limited.limit, retry_after_ms(&limited)));
         }
         // Before anything that costs: rights are looked up, and a message that is taken is written.
-        if self.context.overload.refuses(&mut self.owed, send.lane == Lane::High) {
-            self.context.metrics.limited(Limit::Processor, false);
-            return Some(Outcome::saturated(Limit::Processor, OVERLOAD_RETRY_MS));
+        if self.shed.refuses(send.lane == Lane::High) {
+            return Some(SHED);
         }
         if send.payload.len() > self.context.settings.limits.payload_bytes {
             return Some(Outcome::failed(ErrorCode::TooLarge));

@@ -328,9 +328,9 @@ impl Metrics {
     }
 
     /// Counts what a limit refuses, or in a dry run would.
-    pub fn limited(&self, limit: Limit, dry_run: bool) {
+    pub fn limited(&self, limit: Limit, dry_run: bool, count: u64) {
         let counters = if dry_run { &self.limited_dry } else { &self.limited };
-        counters[position(Limit::ALL, &limit)].increment(1);
+        counters[position(Limit::ALL, &limit)].increment(count);
     }
 
     /// Counts the end of a connection.

@@ -311,7 +311,9 @@ impl Client {
                     }
                 }
                 for failed in &receipt.failed {
-                    self.told(failed.id, Err(Some(failed.reason)));
+                    for id in failed.each_id() {
+                        self.told(id, Err(Some(failed.reason)));
+                    }
                 }
             }
             ServerFrame::Ok { id } => self.answered(*id, Topic::InForce),

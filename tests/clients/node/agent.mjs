@@ -168,6 +168,6 @@ export function outcomeIn(frame, id) {
   for (const name of ["queued", "accepted", "delivered", "unknown"]) {
     if ((frame[name] ?? []).some(([first, last]) => first <= id && id <= last)) return name;
   }
-  const failed = (frame.failed ?? []).find((entry) => entry.id === id);
+  const failed = (frame.failed ?? []).find((entry) => entry.id <= id && id <= (entry.last ?? entry.id));
   return failed && `failed:${failed.reason}`;
 }

@@ -142,6 +142,6 @@ def outcome_in(frame, identifier):
             if any(first <= identifier <= last for first, last in frame.get(name, [])):
                 return name
         for failed in frame.get("failed", []):
-            if failed["id"] == identifier:
+            if failed["id"] <= identifier <= failed.get("last", failed["id"]):
                 return f"failed:{failed['reason']}"
     return None

@@ -121,7 +121,9 @@ async fn hear(
                         .iter()
                         .flat_map(|(first, last)| *first..=*last)
                         .for_each(|id| note(id, Ok(())));
-                    receipt.failed.iter().for_each(|failed| note(failed.id, Err(failed.reason)));
+                    for failed in &receipt.failed {
+                        failed.each_id().for_each(|id| note(id, Err(failed.reason)));
+                    }
                     if !receipt.unknown.is_empty() {
                         note(0, Err(ErrorCode::Internal));
                     }

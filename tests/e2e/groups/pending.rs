@@ -207,7 +207,7 @@ impl Sender {
                 }
             });
             each(&receipt.unknown, &mut |_, fate| fate.refused = true);
-            let failed: Vec<_> = receipt.failed.iter().map(|failed| (failed.id, failed.id)).collect();
+            let failed: Vec<_> = receipt.failed.iter().map(|failed| failed.ids).collect();
             each(&failed, &mut |_, fate| fate.refused = true);
         });
         match tokio::time::timeout(Duration::from_millis(200), heard).await {

@@ -166,8 +166,10 @@ async fn give(mut agent: Agent, mut jobs: VecDeque<u32>) -> anyhow::Result<u32> 
                     under_way.remove(&id);
                 }
                 for failed in &receipt.failed {
-                    refused += 1;
-                    jobs.extend(under_way.remove(&failed.id));
+                    for id in failed.each_id() {
+                        refused += 1;
+                        jobs.extend(under_way.remove(&id));
+                    }
                     if failed.reason != ErrorCode::Saturated {
                         unexpected = Some(failed.reason);
                     }

@@ -108,8 +108,9 @@ async fn shout(agent: &mut Agent, to: &Address<'static>, noise: &mut Noise) -> a
                     waiting -= count as usize;
                 }
                 for failed in &receipt.failed {
-                    noise.refused += 1.0;
-                    waiting -= 1;
+                    let count = u32::try_from(failed.count()).unwrap_or(u32::MAX);
+                    noise.refused += f64::from(count);
+                    waiting -= count as usize;
                     let typed = failed.reason == ErrorCode::RateLimited
                         && failed.retry_after_ms.is_some_and(|ms| (1..=10_000).contains(&ms))
                         && failed.limit.as_deref() == Some("tenant_quota_messages");

@@ -125,7 +125,7 @@ impl Probes {
                             |(first, last): &(u64, u64)| (*first..=*last).filter(|id| *id > first_id).count();
                         good += receipt.queued.iter().chain(&receipt.accepted).map(new).sum::<usize>();
                         bad += receipt.unknown.iter().map(new).sum::<usize>();
-                        bad += receipt.failed.iter().filter(|failed| failed.id > first_id).count();
+                        bad += receipt.failed.iter().map(|failed| new(&failed.ids)).sum::<usize>();
                     }
                     _ => {}
                 });

@@ -202,7 +202,9 @@ impl Witness {
             }
         }
         for failed in &receipt.failed {
-            self.told(failed.id, Outcome::Failed(failed.reason.name().into()));
+            for id in failed.each_id() {
+                self.told(id, Outcome::Failed(failed.reason.name().into()));
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use relay_protocol::ServerFrame;
 use relay_protocol::client::Qos;
+use relay_protocol::server::Failed;
 use tokio::time::{Duration, Instant};
 
 /// How long a client waits before it sends again what was refused.
@@ -61,7 +62,7 @@ impl Outcome {
                 for id in done.into_iter().flat_map(|ranges| ids(ranges)) {
                     each(id, Outcome::Done);
                 }
-                let failed = receipt.failed.iter().map(|failed| failed.id);
+                let failed = receipt.failed.iter().flat_map(Failed::each_id);
                 for id in ids(&receipt.unknown).into_iter().chain(failed) {
                     each(id, Outcome::Doubtful);
                 }

@@ -154,8 +154,9 @@ pub(crate) fn message() -> impl Strategy<Value = Message<'static>> {
 
 fn receipt() -> impl Strategy<Value = Receipt<'static>> {
     let ranges = || vec(any::<(u64, u64)>(), 0..3);
-    let failed = (id(), code(), of(any::<u64>()), of(text()))
-        .prop_map(|(id, reason, retry_after_ms, limit)| Failed { id, reason, retry_after_ms, limit });
+    let ids = (id(), 0..3u64).prop_map(|(first, more)| (first, first.saturating_add(more)));
+    let failed = (ids, code(), of(any::<u64>()), of(text()))
+        .prop_map(|(ids, reason, retry_after_ms, limit)| Failed { ids, reason, retry_after_ms, limit });
     let earlier = (text(), of(code())).prop_map(|(mid, failed)| Earlier { mid, failed });
     let lists = (vec(failed, 0..3), vec((id(), text(), point()), 0..3), vec(earlier, 0..3));
     (ranges(), ranges(), ranges(), ranges(), lists).prop_map(

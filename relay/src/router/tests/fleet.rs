@@ -213,7 +213,7 @@ impl Session {
                     }
                 }
                 for failed in &receipt.failed {
-                    ledger.settled(&self.name, failed.id, Mark::Failed);
+                    failed.each_id().for_each(|id| ledger.settled(&self.name, id, Mark::Failed));
                 }
             }
             other => panic!("{other:?} is told"),

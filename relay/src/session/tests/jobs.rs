@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::reliable::{acknowledge, send};
-use super::rig::{Client, Rig};
+use super::rig::{Client, Rig, failures};
 use crate::streams::{GIVEN_MAX, HOLD};
 
 const GROUP: &str = "group/work";
@@ -28,8 +28,8 @@ async fn outcomes(client: &mut Client, enough: usize) -> Vec<(String, u64)> {
                 told.extend(ids.map(|id| (outcome.to_owned(), id)));
             }
         }
-        for failed in heard["failed"].as_array().into_iter().flatten() {
-            told.push((failed["reason"].as_str().unwrap().to_owned(), failed["id"].as_u64().unwrap()));
+        for (id, failed) in failures(&heard) {
+            told.push((failed["reason"].as_str().unwrap().to_owned(), id));
         }
     }
     told

@@ -301,3 +301,13 @@ impl Client {
         }
     }
 }
+
+/// What failed by a receipt, one by one: its id, and the entry that tells of it.
+pub(super) fn failures(receipt: &Value) -> Vec<(u64, &Value)> {
+    let entries = receipt["failed"].as_array().into_iter().flatten();
+    let ids = |entry: &Value| {
+        let first = entry["id"].as_u64().unwrap();
+        first..=entry["last"].as_u64().unwrap_or(first)
+    };
+    entries.flat_map(|entry| ids(entry).map(move |id| (id, entry))).collect()
+}
