@@ -131,6 +131,8 @@ pub struct Send<'a> {
     pub headers: Headers<'a>,
     /// At `qos` 1: contiguous per session and destination.
     pub counter: Option<u64>,
+    /// With `counter`: all up to this one have their outcome, and none of them is sent again.
+    pub settled: Option<u64>,
 }
 
 impl<'a> Send<'a> {
@@ -151,6 +153,7 @@ impl<'a> Send<'a> {
             key: None,
             headers: Vec::new(),
             counter: None,
+            settled: None,
         }
     }
 

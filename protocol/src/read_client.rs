@@ -106,6 +106,7 @@ fn send<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<Send<'a>, Ref
         key: token_name(wire.key, "key")?,
         headers: headers(wire.headers.map(|headers| headers.0).unwrap_or_default())?,
         counter: wire.counter,
+        settled: wire.settled,
     })
 }
 

@@ -192,8 +192,8 @@ flat! {
         headers: WireHeaders<'a>, topic: Text<'a>, group: Text<'a>, from: Map<WirePoint<'a>>, stream: Text<'a>,
         epoch: Text<'a>,
         ;
-        id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, rewind: Map<WireRewind>, seq: u64, messages: u64,
-        bytes: u64, present: bool,
+        id: u64, qos: u64, deadline_ms: u64, ttl_ms: u64, counter: u64, settled: u64, rewind: Map<WireRewind>, seq: u64,
+        messages: u64, bytes: u64, present: bool,
     }
 }
 

@@ -112,6 +112,7 @@ fn write_send<W: Writer>(w: &mut W, send: &Send<'_>) {
     w.optional_text("key", send.key.as_deref());
     headers(w, &send.headers);
     w.optional_uint("counter", send.counter);
+    w.optional_uint("settled", send.settled);
     w.payload(&send.payload);
 }
 

@@ -220,10 +220,11 @@ impl Reconnecting {
         let id = self.agent.outbox().next_id();
         let mid = format!("{}:{number}", self.record.name);
         let payload = Payload::Json(format!("\"{mid}\"").into());
+        let settled = self.open.first().map_or(self.record.sent, |first| first - 1);
         self.agent.outbox().send(id, self.to.clone(), payload, ReceiptMode::All, |send| {
             send.qos = Qos::AtLeastOnce;
             send.mid = Some(mid.into());
-            send.counter = Some(number);
+            (send.counter, send.settled) = (Some(number), Some(settled));
         });
         self.in_flight.insert(id, number);
     }

@@ -112,7 +112,9 @@ impl Stream {
                 sent += 1;
                 keys.extend(["d:sender", "e:sender", "c:session"].map(|part| self.key(part)));
                 let (mid, counter) = (format!("1a2b3c:{}:{sent}", self.number), sent.to_string());
-                arguments.extend([mid.into(), "1".into(), counter.into(), "".into(), "".into(), "0".into()]);
+                let (generation, settled, life, return_to, hears) = ("1", "", "", "", "0");
+                arguments.extend([mid.into(), generation.into(), counter.into(), settled.into()]);
+                arguments.extend([life, return_to, hears].map(Value::from));
                 arguments.push(Value::Bytes(self.body.clone()));
             }
             let told: Vec<String> = client.evalsha(&*script, keys, arguments).await?;

@@ -58,6 +58,7 @@ fn send(frame: &Send<'_>) -> Value {
         key,
         headers,
         counter,
+        settled,
     } = frame;
     json!({
         "type": "send", "id": id, "to": to.as_str(), "payload": super::payload(payload), "qos": quality(*qos),
@@ -69,7 +70,7 @@ fn send(frame: &Send<'_>) -> Value {
         "mid": super::text(mid.as_ref()), "reply_to": reply_to.as_ref().map(relay_protocol::Address::as_str),
         "correlation_id": super::text(correlation_id.as_ref()), "deadline_ms": deadline_ms, "ttl_ms": ttl_ms,
         "lane": super::lane(*lane), "key": super::text(key.as_ref()), "headers": super::headers(headers),
-        "counter": counter,
+        "counter": counter, "settled": settled,
     })
 }
 

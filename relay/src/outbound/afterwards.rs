@@ -1,12 +1,14 @@
 //! What is told of a send after its outcome: that a stored message was delivered, or expired. Its reader may be quicker than
-//! the store's answer to the sender's instance, and what is said first would not be believed later.
+//! the store's answer to the sender's instance, and what is said first would not be believed later. And it may be heard
+//! twice: from a Redis that was made a replica and from its successor, or from one that has forgotten what it told.
+
+mod told;
 
 use std::collections::VecDeque;
 
 use crate::telemetry::outcome::Outcome;
 
-/// Sends of `unknown` outcome that are remembered. More are unheard of within the life of a connection.
-const UNKNOWN_MAX: usize = 1_024;
+use told::Told;
 
 /// What is known of the sends of a connection that are being stored.
 #[derive(Debug, Default)]
@@ -15,8 +17,8 @@ pub(super) struct Afterwards {
     storing: VecDeque<u64>,
     /// What was heard of some of them already: of each the first.
     early: Vec<(u64, Outcome)>,
-    /// Those whose outcome is `unknown` for good.
-    unknown: VecDeque<u64>,
+    /// Those of which the last word was said.
+    told: Told,
 }
 
 impl Afterwards {
@@ -29,15 +31,12 @@ impl Afterwards {
     pub(super) fn settle(&mut self, id: u64, outcome: Outcome) -> Option<Outcome> {
         let at = self.storing.binary_search(&id).ok()?;
         self.storing.remove(at);
-        if outcome == Outcome::Unknown {
-            if self.unknown.len() == UNKNOWN_MAX {
-                self.unknown.pop_front();
-            }
-            self.unknown.push_back(id);
+        let early = self.early.iter().position(|(early, _)| *early == id);
+        let heard = early.map(|at| self.early.swap_remove(at).1).filter(|_| outcome == Outcome::Accepted);
+        if heard.is_some() || outcome != Outcome::Accepted {
+            self.told.add(id);
         }
-        let early = self.early.iter().position(|(early, _)| *early == id)?;
-        let (_, heard) = self.early.swap_remove(early);
-        (outcome == Outcome::Accepted).then_some(heard)
+        heard
     }
 
     /// Something is heard of a stored message; returned if it is to be told now.
@@ -48,7 +47,7 @@ impl Afterwards {
             }
             return None;
         }
-        (!self.unknown.contains(&id)).then_some(outcome)
+        self.told.add(id).then_some(outcome)
     }
 }
 
@@ -77,6 +76,23 @@ mod tests {
         assert_eq!(afterwards.early.len(), 1);
         assert_eq!(afterwards.settle(1, Outcome::Accepted), Some(Outcome::Delivered));
         assert!(afterwards.early.is_empty());
+    }
+
+    #[test]
+    fn what_is_heard_again_is_told_once() {
+        let mut afterwards = Afterwards::default();
+        for id in [1, 2] {
+            afterwards.begin(id);
+            assert_eq!(afterwards.settle(id, Outcome::Accepted), None);
+        }
+        for id in [2, 1] {
+            assert_eq!(afterwards.hear(id, Outcome::Delivered), Some(Outcome::Delivered));
+            assert_eq!(afterwards.hear(id, Outcome::Delivered), None);
+        }
+        afterwards.begin(3);
+        assert_eq!(afterwards.hear(3, Outcome::Delivered), None);
+        assert_eq!(afterwards.settle(3, Outcome::Accepted), Some(Outcome::Delivered));
+        assert_eq!(afterwards.hear(3, Outcome::Delivered), None);
     }
 
     #[test]

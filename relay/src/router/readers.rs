@@ -188,17 +188,20 @@ impl Router {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Four times within the grace, so that two that fail do not cost a session.
         let parts = (self.settings.grace.as_secs() / 4).clamp(1, RENEWED_IN_MAX);
-        let mut part = 0;
+        let (mut part, mut turn) = (0, 0);
         let (mut is_forgotten, mut all_again_at) = (false, Instant::now());
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             part = (part + 1) % parts;
             self.look_at_feeds(false);
-            let due = if is_forgotten && all_again_at <= Instant::now() {
+            let is_all = is_forgotten && all_again_at <= Instant::now();
+            let due = if is_all {
                 (is_forgotten, all_again_at) = (false, Instant::now() + ALL_RENEWED_IN);
                 self.sessions(0, 1)
             } else {
                 self.sessions(part, parts)
             };
+            // One in each period: a store that has forgotten everything is found by any.
+            let due = if due.is_empty() { self.some_session(&mut turn) } else { due };
             let renewals = due.into_iter().map(|Here { tenant, agent, sessions }| {
                 let inbox = StreamKey::agent(&tenant.name, &agent);
                 let renewed = self.streams.renew(inbox, sessions);
@@ -214,11 +217,21 @@ impl Router {
                         is_forgotten = true;
                         each.for_each(|outbound| outbound.push_news(InboxNews::Forgotten));
                     }
-                    // Away: tried again in its turn.
-                    Err(_) => {}
+                    // Away: tried again in its turn, or with all the others.
+                    Err(_) => is_forgotten |= is_all,
                 }
             }
         }
+    }
+
+    /// One agent with its sessions here, another one each time. For few agents: it looks at all.
+    fn some_session(&self, turn: &mut usize) -> Vec<Here> {
+        let mut all = self.sessions(0, 1);
+        if all.is_empty() {
+            return all;
+        }
+        *turn = turn.wrapping_add(1);
+        vec![all.swap_remove(*turn % all.len())]
     }
 
     /// The agents of this part, each with its sessions here.

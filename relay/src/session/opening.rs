@@ -218,10 +218,13 @@ fn begin(
         return (Some(position), reason);
     };
     let Some(seq) = marks.translate(epoch, *seq) else { return (Some(position), Some("epoch")) };
+    // The store has lost the session since it was welcomed, and begun it again behind what others have presented.
+    let is_again = given_in.is_some_and(|given_in| !given_in.is_empty() && *given_in != *marks.epoch);
+    let is_ahead = opened.resumed && seq < position;
     // Of a session that is known, what it has acknowledged counts too.
-    let seq = if opened.resumed { seq.max(position) } else { seq };
+    let seq = if is_ahead { position } else { seq };
     let reason = match () {
-        () if **epoch != *marks.epoch => Some("epoch"),
+        () if **epoch != *marks.epoch || (is_ahead && is_again) => Some("epoch"),
         () if seq + 1 < marks.first => Some("expired"),
         () => None,
     };

@@ -91,6 +91,7 @@ impl<S: Socket> Session<S> {
             session: Arc::clone(&entry.session),
             generation: entry.generation,
             counter: send.counter,
+            settled: send.settled,
             expires_in_ms: send.expires_in_ms(),
             return_to,
             body: bytes::Bytes::new(),

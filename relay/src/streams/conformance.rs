@@ -32,6 +32,7 @@ pub async fn check(join: impl AsyncFn() -> Arc<dyn StreamStore>) {
     topics::bound(&*a, &*b).await;
     order::repeats(&*a, &*b).await;
     order::counters(&*a).await;
+    order::settled(&*a, &*b).await;
     sessions::registration(&*a, &*b).await;
     sessions::readers(&*a).await;
     sessions::resumption(&*a, &*b).await;
@@ -53,6 +54,7 @@ pub(in crate::streams) fn message(mid: &str, body: &str) -> Append {
         session: "alice~1".into(),
         generation: 1,
         counter: None,
+        settled: None,
         expires_in_ms: None,
         return_to: None,
         body: body.to_owned().into(),

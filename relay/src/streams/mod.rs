@@ -249,6 +249,8 @@ pub struct Append {
     pub generation: u64,
     /// Its place among the messages of the session to this stream.
     pub counter: Option<u64>,
+    /// The counter up to which its sender has every outcome, and sends none of them again.
+    pub settled: Option<u64>,
     /// Life left to it.
     pub expires_in_ms: Option<u64>,
     /// Who hears what becomes of it.

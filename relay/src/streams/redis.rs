@@ -259,6 +259,7 @@ impl StreamStore for RedisStreams {
                 Value::from(&*message.mid),
                 text(message.generation),
                 optional(message.counter),
+                optional(message.settled),
                 optional(message.expires_in_ms),
                 message.return_to.as_ref().map_or_else(|| Value::from(""), return_address),
                 text(u8::from(message.return_to.is_some_and(|to| !to.failure_only))),

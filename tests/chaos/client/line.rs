@@ -19,20 +19,11 @@ pub(super) struct Line {
     in_flight: BTreeMap<u64, u64>,
     /// Of which nothing says that they are stored.
     open: BTreeSet<u64>,
-    /// Which of them were overtaken while the relay had forgotten the session, so that they have no place to keep.
-    overtaken: BTreeSet<u64>,
 }
 
 impl Line {
     pub(super) fn new(to: Address<'static>, letter: char) -> Line {
-        Line {
-            to,
-            letter,
-            sent: 0,
-            in_flight: BTreeMap::new(),
-            open: BTreeSet::new(),
-            overtaken: BTreeSet::new(),
-        }
+        Line { to, letter, sent: 0, in_flight: BTreeMap::new(), open: BTreeSet::new() }
     }
 
     /// What to send now, in order; one more if `further`.
@@ -56,15 +47,9 @@ impl Line {
         self.in_flight.insert(command, number);
     }
 
-    /// The place that the relay is to keep for a message.
-    pub(super) fn counter(&self, number: u64) -> Option<u64> {
-        (!self.overtaken.contains(&number)).then_some(number)
-    }
-
-    /// One was refused as out of order. Of the first that is open that is for good.
-    pub(super) fn is_disordered(&mut self, command: u64) {
-        let number = self.in_flight.get(&command);
-        self.overtaken.extend(number.filter(|number| self.open.first() == Some(number)));
+    /// Up to which number nothing is sent again.
+    pub(super) fn settled(&self) -> u64 {
+        self.open.first().map_or(self.sent, |first| first - 1)
     }
 
     /// Commands begin again.
@@ -91,7 +76,7 @@ mod tests {
     #[test]
     fn what_was_refused_goes_again_before_anything_else() {
         let mut line = Line::new(Address::parse("agent/bob".into()).unwrap(), 'd');
-        assert_eq!(line.due(true), [1]);
+        assert_eq!((line.due(true), line.settled()), (vec![1], 0));
         line.put(10, 1);
         assert_eq!(line.due(true), [2]);
         line.put(11, 2);
@@ -102,9 +87,11 @@ mod tests {
             line.put(command, number);
         }
         assert!(line.told(12, true) && line.told(13, true));
+        assert_eq!(line.settled(), 2);
         line.is_cut();
         assert_eq!(line.due(false), [3]);
         line.put(1, 3);
         assert!(line.told(1, true) && line.is_done());
+        assert_eq!(line.settled(), 3);
     }
 }

@@ -214,9 +214,12 @@ impl Client {
             let further = stage.is_talking() && (which == 0 || turn.is_multiple_of(4));
             for number in self.lines[which].due(further) {
                 let line = &self.lines[which];
-                let (to, counter) = (line.to.clone(), line.counter(number));
+                let (to, settled) = (line.to.clone(), line.settled());
                 let mid = format!("{}{number}", line.letter);
-                let id = self.send(outbox, to, &mid, Qos::AtLeastOnce, counter);
+                let id = self.send(outbox, to, &mid, |send| {
+                    send.qos = Qos::AtLeastOnce;
+                    (send.counter, send.settled) = (Some(number), Some(settled));
+                });
                 self.lines[which].put(id, number);
             }
         }
@@ -224,7 +227,7 @@ impl Client {
         if stage.is_talking() && (news == 1 || turn.is_multiple_of(2)) {
             self.sent.messages += 1;
             let (to, mid) = (self.news[news].clone(), format!("q{}", self.sent.messages));
-            let id = self.send(outbox, to, &mid, Qos::AtMostOnce, None);
+            let id = self.send(outbox, to, &mid, |_| {});
             self.sent.fleeting.insert(id, news);
         }
     }
@@ -234,13 +237,12 @@ impl Client {
         outbox: &mut Outbox,
         to: Address<'static>,
         mid: &str,
-        qos: Qos,
-        counter: Option<u64>,
+        further: impl FnOnce(&mut Send<'_>),
     ) -> u64 {
         let id = outbox.next_id();
         let mut send = Send::new(id, to, self.witness.payload(mid));
-        (send.receipt, send.qos) = (ReceiptMode::All, qos);
-        (send.mid, send.counter) = (Some(mid.to_owned().into()), counter);
+        (send.receipt, send.mid) = (ReceiptMode::All, Some(mid.to_owned().into()));
+        further(&mut send);
         self.witness.sends(&send);
         outbox.push(&ClientFrame::Send(send));
         id
@@ -310,9 +312,6 @@ impl Client {
                 }
                 for failed in &receipt.failed {
                     for id in failed.each_id() {
-                        if failed.reason == ErrorCode::OutOfOrder {
-                            self.lines.iter_mut().for_each(|line| line.is_disordered(id));
-                        }
                         self.told(id, Err(Some(failed.reason)));
                     }
                 }

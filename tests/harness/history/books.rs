@@ -123,11 +123,27 @@ impl Remembered {
     }
 }
 
+impl Try {
+    /// It was not stored.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(&self.outcome, Some((_, Outcome::Failed(why))) if &**why != "expired")
+    }
+}
+
 impl Message {
     /// The latest attempt that was said to be stored, or handed on.
     pub(super) fn taken(&self) -> Option<&Try> {
         let good = [Outcome::Queued, Outcome::Accepted, Outcome::Delivered];
         self.tries.iter().rev().find(|one| one.outcome.as_ref().is_some_and(|(_, told)| good.contains(told)))
+    }
+
+    /// When it was sent at the latest, if this attempt was said to be stored. One that is told `delivered` at once repeats what
+    /// an earlier one has stored.
+    pub(super) fn stored_since(&self, taken: &Try) -> Moment {
+        let is_repeat = matches!(taken.outcome, Some((_, Outcome::Delivered)));
+        let is_earlier = |one: &&Try| one.sent < taken.sent && !one.is_refused();
+        let earlier = self.tries.iter().rev().find(is_earlier).filter(|_| is_repeat);
+        earlier.unwrap_or(taken).sent
     }
 
     /// Its time passed, and its sender knows.
@@ -138,9 +154,7 @@ impl Message {
 
     /// Every attempt was refused, so that it is nowhere.
     pub(super) fn is_refused(&self) -> bool {
-        let refused =
-            |one: &Try| matches!(&one.outcome, Some((_, Outcome::Failed(why))) if &**why != "expired");
-        self.tries.iter().all(refused)
+        self.tries.iter().all(Try::is_refused)
     }
 
     /// It may have been stored at any later time: its sender cannot know, and did not ask for its place to be kept.

@@ -312,13 +312,16 @@ impl Checker {
     fn put_in_order(&mut self, session: usize, number: usize) {
         let message = &self.books.messages[number];
         let [.., last] = message.tries.as_slice() else { return };
+        if message.is_refused() {
+            return;
+        }
         if message.tries.len() > 1 && !last.flow.counted {
             // By which of the attempts it was stored nobody knows, so it has no place that could be wrong.
             return;
         }
         let orders = &mut self.books.sessions[session].orders;
-        let fits =
-            message.tries.iter().find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));
+        let mut stored = message.tries.iter().filter(|one| !one.is_refused());
+        let fits = stored.find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));
         if let Some(one) = fits {
             orders.insert(one.flow.clone(), one.order);
             return;

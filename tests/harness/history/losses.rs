@@ -86,7 +86,7 @@ impl<F: FnMut(Breach, usize, Option<usize>, String)> Search<'_, F> {
             let waits = self.rest == Rest::Settled && known.connection.is_some();
             continuous |= waits && known.reliable;
             if known.reliable && (waits || is_overtaken(known, taken)) {
-                self.missing(number, session, &stream, taken.sent);
+                self.missing(number, session, &stream, message.stored_since(taken));
             }
         }
         // One that began later begins with what nobody has acknowledged.
@@ -125,7 +125,7 @@ impl<F: FnMut(Breach, usize, Option<usize>, String)> Search<'_, F> {
             }
             let waits = self.rest == Rest::Settled && reads.in_force && known.connection.is_some();
             if waits || is_overtaken(known, taken) {
-                self.missing(number, session, &stream, taken.sent);
+                self.missing(number, session, &stream, message.stored_since(taken));
             }
         }
     }

@@ -212,6 +212,40 @@ fn what_was_refused_does_not_come() {
 }
 
 #[test]
+fn an_attempt_that_was_refused_has_no_place_in_the_order_of_its_session() {
+    let history = begin();
+    for (id, outcome) in [(1, Outcome::Unknown), (2, refused("no_recipient"))] {
+        send_as(&history, id, id, Qos::AtLeastOnce, Some(id));
+        tell(&history, id, outcome);
+    }
+    let later = What::Opened { party: party("alice~2"), connection: 4, resumed: false, reliable: true };
+    history.record(later);
+    let (attempt, to, qos) = (Attempt { connection: 4, id: 1 }, To::Agent("bob".into()), Qos::AtLeastOnce);
+    let (name, lane, counter) = (name(2), Lane::Normal, Some(2));
+    history.record(What::Sent { attempt, name, to, qos, lane, counter });
+    history.record(What::Told { attempt, outcome: Outcome::Accepted });
+    present(&history, 2, 1);
+    present(&history, 1, 2);
+    assert_found(&history, Rest::Settled, &[]);
+}
+
+#[test]
+fn what_was_stored_before_a_loss_was_told_is_excused_though_its_sender_hears_later() {
+    for (outcome, breaches) in [(Outcome::Delivered, &[][..]), (Outcome::Accepted, &[Breach::Lost][..])] {
+        let history = begin();
+        let second = What::Opened { party: party("bob~2"), connection: 3, resumed: false, reliable: true };
+        history.record(second);
+        send(&history, 1);
+        tell(&history, 1, Outcome::Unknown);
+        present_to(&history, party("bob~2"), 1, at("f", 1));
+        notice(&history, Notice::Goes { after: at("f", 3), recovered: false });
+        send_as(&history, 2, 1, Qos::AtLeastOnce, None);
+        tell(&history, 2, outcome);
+        assert_found(&history, Rest::Settled, breaches);
+    }
+}
+
+#[test]
 fn a_hole_in_a_stream_is_found() {
     for epoch in ["e", "f"] {
         let history = begin();

@@ -303,6 +303,7 @@ impl Client {
         let Some(to) = Address::parse(letter.to.into()) else { return Ok(()) };
         let mut send = Send::new(id, to, self.witness.payload(&letter.mid));
         (send.receipt, send.qos, send.counter) = (ReceiptMode::All, letter.qos, letter.counter);
+        send.settled = letter.counter.map(|_| self.letters.settled());
         send.mid = Some(letter.mid.into());
         self.witness.sends(&send);
         line.write(&[ClientFrame::Send(send)]).await

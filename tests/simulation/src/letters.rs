@@ -82,9 +82,8 @@ impl Letters {
 
     /// Another one; nothing if one before it has to go first.
     pub(crate) fn write(&mut self, to: String, qos: Qos, in_order: bool) -> Option<u64> {
-        // One at a time: a stream that remembers no counter of the session takes any, so the second of two could be the
-        // first that is stored, and the first never.
-        if in_order && self.open.values().any(|open| open.letter.counter.is_some()) {
+        let is_refused = |open: &Open| open.letter.counter.is_some() && !open.in_flight;
+        if in_order && self.open.values().any(is_refused) {
             return None;
         }
         self.last += 1;
@@ -94,6 +93,12 @@ impl Letters {
         let letter = Letter { mid, to, qos, counter };
         self.open.insert(self.last, Open { letter, in_flight: false, due: Instant::now() });
         Some(self.last)
+    }
+
+    /// Up to which counter nothing is sent again.
+    pub(crate) fn settled(&self) -> u64 {
+        let mut counted = self.open.values().filter_map(|open| open.letter.counter);
+        counted.next().map_or(self.counter, |first| first - 1)
     }
 
     /// It is sent by this command.

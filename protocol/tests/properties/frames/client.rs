@@ -62,10 +62,10 @@ fn send() -> impl Strategy<Value = Send<'static>> {
     let receipt = prop_oneof![Just(ReceiptMode::None), Just(ReceiptMode::Failure), Just(ReceiptMode::All)];
     let names = (of(token_name()), of(token_name()), of(token_name()));
     let times = (of(0..=DAY_MS), of(0..=DAY_MS));
-    let rest = (qos(), receipt, lane(), headers(), of(any::<u64>()));
+    let rest = (qos(), receipt, lane(), headers(), (of(any::<u64>()), of(any::<u64>())));
     (id(), address(), payload(), of(address()), names, times, rest).prop_map(
         |(id, to, payload, reply_to, (mid, correlation_id, key), (deadline_ms, ttl_ms), rest)| {
-            let (qos, receipt, lane, headers, counter) = rest;
+            let (qos, receipt, lane, headers, (counter, settled)) = rest;
             Send {
                 qos,
                 receipt,
@@ -78,6 +78,7 @@ fn send() -> impl Strategy<Value = Send<'static>> {
                 key,
                 headers,
                 counter,
+                settled,
                 ..Send::new(id, to, payload)
             }
         },

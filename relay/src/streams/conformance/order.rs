@@ -64,3 +64,44 @@ pub(super) async fn counters(a: &dyn StreamStore) {
         [Stored::At(5), Stored::At(6)]
     );
 }
+
+/// What its sender has the outcome of it does not send again, whatever is remembered of it; what has none is not overtaken.
+pub(super) async fn settled(a: &dyn StreamStore, b: &dyn StreamStore) {
+    let stream = topic("settled");
+    let counted = |mid: &str, counter, settled| Append {
+        counter: Some(counter),
+        settled: Some(settled),
+        ..message(mid, "x")
+    };
+    let told = append(
+        a,
+        &stream,
+        vec![
+            counted("s6", 6, 4),
+            counted("s5", 5, 4),
+            counted("s6", 6, 4),
+            counted("s8", 8, 6),
+            // The seventh had an outcome and is not remembered.
+            counted("s8", 8, 7),
+            counted("s7", 7, 6),
+        ],
+    )
+    .await;
+    assert_eq!(
+        told,
+        [
+            Stored::OutOfOrder,
+            Stored::At(1),
+            Stored::At(2),
+            Stored::OutOfOrder,
+            Stored::At(3),
+            Stored::OutOfOrder,
+        ]
+    );
+    // A repeat by another session of its agent has its place there too.
+    let later = |mid: &str, counter| Append { session: "alice~2".into(), ..counted(mid, counter, 7) };
+    assert_eq!(
+        append(b, &stream, vec![later("s9", 9), later("s8", 8), later("s9", 9)]).await,
+        [Stored::OutOfOrder, Stored::Repeat { seq: 3, delivered: false }, Stored::At(4)]
+    );
+}

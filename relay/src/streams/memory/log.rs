@@ -77,6 +77,22 @@ struct Counter {
     at: Instant,
 }
 
+impl Counter {
+    /// Whether a message is the next of the newest connection of its session, of which that is known.
+    fn takes(known: Option<&Counter>, generation: u64, counter: u64, settled: Option<u64>) -> bool {
+        if known.is_some_and(|known| generation < known.generation) {
+            return false;
+        }
+        // What its sender has the outcome of is not sent again, whatever is remembered of it.
+        let last = match (known.map(|known| known.last), settled) {
+            (last, Some(settled)) => last.unwrap_or_default().max(settled),
+            (Some(last), None) => last,
+            (None, None) => return true,
+        };
+        last.checked_add(1) == Some(counter)
+    }
+}
+
 impl Log {
     pub(super) fn new(now: Instant, unmade: Option<Arc<str>>) -> Log {
         let bits: [u8; 8] = entropy::random();
@@ -247,15 +263,21 @@ impl Log {
             self.trim_presented();
         }
         let is_full = is_full(self);
-        let Append { from, mid, session, generation, counter, expires_in_ms, return_to, body } = message;
+        let Append { from, mid, session, generation, counter, settled, expires_in_ms, return_to, body } =
+            message;
         let Senders { mids, counters } = &mut **self.senders.get_or_insert_default();
         let mids = mids.entry(from).or_insert_with(|| Mids::new(now.at));
+        let is_taken = counter
+            .is_none_or(|counter| Counter::takes(counters.get(&session), generation, counter, settled));
+        let counted = counter.filter(|_| is_taken).map(|last| Counter { generation, last, at: now.at });
         if let Some(seq) = mids.find(&mid) {
+            // It may have come by another session, or while nothing was remembered of this one: what follows it is the next.
+            if let Some(counted) = counted {
+                counters.insert(session, counted);
+            }
             return Stored::Repeat { seq, delivered: seq <= self.done };
         }
-        if let (Some(counter), Some(known)) = (counter, counters.get(&session))
-            && (generation < known.generation || counter != known.last + 1)
-        {
+        if !is_taken {
             return Stored::OutOfOrder;
         }
         if !is_topic && !self.messages.is_empty() && is_full {
@@ -268,8 +290,8 @@ impl Log {
         }
         let seq = self.first + self.messages.len() as u64;
         mids.remember(mid, seq, now.at);
-        if let Some(last) = counter {
-            counters.insert(session, Counter { generation, last, at: now.at });
+        if let Some(counted) = counted {
+            counters.insert(session, counted);
         }
         let expires_at_ms = expires_in_ms.map_or(0, |life| now.unix_ms.saturating_add(life));
         let message = StoredMessage { seq, at_ms: now.unix_ms, expires_at_ms, body };

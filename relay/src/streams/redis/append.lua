@@ -1,6 +1,6 @@
 -- ARGV: whether it is a topic, an epoch, the most messages, the most bytes, their age, how long a mid is remembered, how
--- many, how long a counter is, then for each message its mid, generation, counter, life, return address, whether its delivery
--- is told there, and body.
+-- many, how long a counter is, then for each message its mid, generation, counter, the counter up to which its sender has every
+-- outcome, life, return address, whether its delivery is told there, and body.
 -- KEYS: for each message the mids of its sender, those before, and the counter of its session.
 local is_topic, fresh = ARGV[1] == '1', ARGV[2]
 local count_max, bytes_max, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -27,14 +27,20 @@ local function remember(recent, earlier, mid, seq)
     end
 end
 
-local function is_next(key, generation, counter)
-    local held = counter ~= '' and redis.call('GET', key)
-    if not held then return true end
-    local newest, last, epoch = string.match(held, '^(%d+) (%d+) ?(.*)$')
-    if tonumber(generation) < tonumber(newest) then return false end
+local function is_next(key, generation, counter, settled)
+    local held = redis.call('GET', key)
+    local newest, last, epoch = string.match(held or '', '^(%d+) (%d+) ?(.*)$')
+    if newest and tonumber(generation) < tonumber(newest) then return false end
+    -- What its sender has the outcome of is not sent again, whatever is remembered of it.
+    if settled ~= '' then return tonumber(counter) == math.max(tonumber(last or 0), tonumber(settled)) + 1 end
+    if not newest then return true end
     -- What was accepted and lost with the end of an epoch is not sent again: behind it the session goes on.
     if epoch ~= stream.epoch then return tonumber(counter) > tonumber(last) end
     return tonumber(counter) == tonumber(last) + 1
+end
+
+local function count(key, generation, counter)
+    redis.call('SET', key, generation .. ' ' .. counter .. ' ' .. stream.epoch, 'PX', counter_memory)
 end
 
 local function is_full(bytes)
@@ -58,16 +64,20 @@ local function make_room()
     while stream.first < stream.head and stream.total - stream.base > bytes_max do trim(stream, stream.first) end
 end
 
-local function store(mids, mids_before, counted, mid, generation, counter, life, return_to, hears, body)
+local function store(mids, mids_before, counted, mid, generation, counter, settled, life, return_to, hears, body)
     local known = redis.call('HGET', mids, mid) or redis.call('HGET', mids_before, mid)
-    if known then return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known end
-    if not is_next(counted, generation, counter) then return 'disorder 0' end
+    local is_counted = counter ~= ''
+    local is_taken = not is_counted or is_next(counted, generation, counter, settled)
+    if known then
+        -- It may have come by another session, or while nothing was remembered of this one: what follows it is the next.
+        if is_counted and is_taken then count(counted, generation, counter) end
+        return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known
+    end
+    if not is_taken then return 'disorder 0' end
     local bytes = #body + ENTRY_BYTES
     if not is_topic and not has_room(bytes) then
         -- What follows it may not overtake it, also where nothing is remembered of the session.
-        if counter ~= '' and redis.call('EXISTS', counted) == 0 then
-            redis.call('SET', counted, generation .. ' ' .. text(counter - 1) .. ' ' .. stream.epoch, 'PX', counter_memory)
-        end
+        if is_counted and redis.call('EXISTS', counted) == 0 then count(counted, generation, text(counter - 1)) end
         return 'full 0'
     end
     stream.head, stream.total = stream.head + 1, stream.total + bytes
@@ -76,18 +86,17 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
     redis.call('XADD', log, text(stream.head) .. '-0',
         'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
     remember(mids, mids_before, mid, stream.head)
-    if counter ~= '' then
-        redis.call('SET', counted, generation .. ' ' .. counter .. ' ' .. stream.epoch, 'PX', counter_memory)
-    end
+    if is_counted then count(counted, generation, counter) end
     if is_topic then make_room() end
     return 'stored ' .. text(stream.head)
 end
 
 local told = {}
-for message = 1, (#ARGV - 8) / 7 do
-    local key, argument = 3 * message, 1 + 7 * message
+for message = 1, (#ARGV - 8) / 8 do
+    local key, argument = 3 * message, 8 * message
     table.insert(told, store(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], ARGV[argument + 1], ARGV[argument + 2],
-        ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6], ARGV[argument + 7]))
+        ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6], ARGV[argument + 7],
+        ARGV[argument + 8]))
 end
 save(stream)
 -- An inbox lives by its agent alone; what is in it has its time.
