@@ -58,6 +58,7 @@ local function make_room()
     while stream.first < stream.head and stream.total - stream.base > bytes_max do trim(stream, stream.first) end
 end
 
+local is_awaited_here = false
 local function store(mids, mids_before, counted, mid, generation, counter, life, return_to, hears, body)
     local known = redis.call('HGET', mids, mid) or redis.call('HGET', mids_before, mid)
     if known then return (tonumber(known) <= stream.done and 'delivered ' or 'repeat ') .. known end
@@ -72,6 +73,7 @@ local function store(mids, mids_before, counted, mid, generation, counter, life,
     end
     stream.head, stream.total = stream.head + 1, stream.total + bytes
     if hears == '1' then stream.asked = stream.head end
+    if return_to ~= '' then is_awaited_here = true end
     local expires = life == '' and '0' or text(now + life)
     redis.call('XADD', log, text(stream.head) .. '-0',
         'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
@@ -89,9 +91,15 @@ for message = 1, (#ARGV - 8) / 7 do
     table.insert(told, store(KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], ARGV[argument + 1], ARGV[argument + 2],
         ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6], ARGV[argument + 7]))
 end
+-- Its agent may never come back: somebody looks when the first has had its time, and again if nobody did.
+local due = ''
+if is_awaited_here and stream.noted + KEYS_OUTLIVE < now then
+    local life = math.max(math.min(age, redis.call('PTTL', meta) - KEYS_OUTLIVE), 0)
+    stream.noted, due = now + life, text(life)
+end
 save(stream)
 -- An inbox lives by its agent alone; what is in it has its time.
-redis.call('PEXPIRE', log, age)
+redis.call('PEXPIRE', log, age + (is_topic and 0 or KEYS_OUTLIVE))
 if is_topic then redis.call('PEXPIRE', meta, age) end
 
 local instances, known = {}, {}
@@ -102,4 +110,4 @@ if not is_topic then
     end
 end
 local epoch, former, last, first, head = marks(stream)
-return { epoch, former, last, first, head, table.concat(instances, ' '), unpack(told) }
+return { epoch, former, last, first, head, table.concat(instances, ' '), due, unpack(told) }
