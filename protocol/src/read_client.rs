@@ -86,7 +86,7 @@ fn resumption(wire: WireResume<'_>) -> Result<Resume<'_>, Refusal<'_>> {
 }
 
 fn send<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<Send<'a>, Refusal<'a>> {
-    Ok(Send {
+    let send = Send {
         id: command_id(wire.id)?,
         to: address(required(wire.to, "to")?, "to")?,
         payload: payload(wire.payload, wire.payload_b64)?,
@@ -107,7 +107,9 @@ fn send<'a, P: WirePayload<'a>>(wire: WireClient<'a, P>) -> Result<Send<'a>, Ref
         headers: headers(wire.headers.map(|headers| headers.0).unwrap_or_default())?,
         counter: wire.counter,
         settled: wire.settled,
-    })
+    };
+    // Stored once under its name: two without one would be one.
+    if send.qos == Qos::AtLeastOnce && send.mid.is_none() { Err(invalid("mid")) } else { Ok(send) }
 }
 
 /// The payload of the one field that is given.

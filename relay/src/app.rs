@@ -180,6 +180,7 @@ fn run(router: &Arc<Router>, events: BusEvents, lifecycle: &Lifecycle) {
     lifecycle.services.spawn(Arc::clone(router).run(events, lifecycle.stop.clone()));
     lifecycle.services.spawn(Arc::clone(router).sweep(lifecycle.stop.clone()));
     lifecycle.services.spawn(Arc::clone(router).speak(lifecycle.stop.clone()));
+    lifecycle.services.spawn(Arc::clone(router).tell_of_unread(lifecycle.stop.clone()));
 }
 
 /// What connections, agents, addresses and tenants may do.

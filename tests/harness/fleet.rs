@@ -133,18 +133,19 @@ impl Fleet {
         Agent::connect(target.address, &target.uri, token, &options).await
     }
 
-    /// `agent`, going on with a session at the relay of that number; `each` hears what comes with the welcome.
-    pub async fn resume(
+    /// `agent`, connected to the relay of that number, where it may go on with a session; `each` hears what comes with the
+    /// welcome.
+    pub async fn enter(
         &self,
         instance: usize,
         agent: &str,
-        resume: Resume<'_>,
+        resume: Option<Resume<'_>>,
         each: impl FnMut(&ServerFrame<'_>),
     ) -> anyhow::Result<Agent> {
         let target = &self.cluster.relays[instance].target;
         let (token, options) = (self.token(agent)?, ConnectOptions::default());
-        let went_on = Agent::resume(target.address, &target.uri, &token, &options, Some(resume), each).await;
-        went_on.with_context(|| format!("{agent} cannot go on"))
+        let entered = Agent::resume(target.address, &target.uri, &token, &options, resume, each).await;
+        entered.with_context(|| format!("{agent} cannot connect"))
     }
 
     /// What the relay of that number answers to a plain request.

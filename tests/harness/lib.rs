@@ -19,6 +19,7 @@ pub mod redis;
 pub mod redis_cluster;
 pub mod reliable;
 pub mod secured;
+pub mod secured_cluster;
 pub mod seed;
 pub mod sentinel;
 pub mod steady;

@@ -51,17 +51,36 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// Kills the primary that holds a key, as a crash would, and returns its number.
-    pub async fn kill_holder(&mut self, key: &str) -> anyhow::Result<usize> {
-        for number in 0..self.nodes.len() {
-            let node = &self.nodes[number];
+    /// The number of the primary that holds a key.
+    pub async fn holder(&self, key: &str) -> anyhow::Result<usize> {
+        for (number, node) in self.nodes.iter().enumerate() {
             let is_primary = node.say("INFO replication").await?.contains("role:master");
             if is_primary && !node.say(&format!("EXISTS {key}")).await?.starts_with("-MOVED") {
-                self.nodes[number].kill().await?;
                 return Ok(number);
             }
         }
         anyhow::bail!("no primary holds {key}")
+    }
+
+    /// Kills a node, as a crash would.
+    pub async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
+        self.nodes[number].kill().await
+    }
+
+    /// Cuts the replica of a primary off, and returns its number: what the primary stores from here on it never gets.
+    pub async fn cut_replica_off(&self, primary: usize) -> anyhow::Result<usize> {
+        let said = self.nodes[primary].say("INFO replication").await?;
+        let is_its = |node: &Redis| said.contains(&format!("port={},", node.port()));
+        let replica = self.nodes.iter().position(is_its).context("a primary without a replica")?;
+        self.nodes[replica].freeze()?;
+        // Else the kernel would keep for it what is written meanwhile.
+        self.nodes[primary].say("CLIENT KILL TYPE replica").await?;
+        Ok(replica)
+    }
+
+    /// Lets a node that was cut off go on.
+    pub fn thaw(&self, number: usize) -> anyhow::Result<()> {
+        self.nodes[number].thaw()
     }
 
     /// Starts, empty, the node that was killed, and waits until it is a replica that has everything.

@@ -44,8 +44,9 @@ pub struct Book {
 impl Reliable {
     /// An agent, connected to the relay of that number.
     pub async fn join(fleet: &Fleet, instance: usize, name: &str) -> anyhow::Result<Reliable> {
-        let agent = fleet.agent(instance, name).await?;
-        Ok(Reliable { name: name.to_owned(), agent, book: Book::default() })
+        let mut book = Book::default();
+        let agent = fleet.enter(instance, name, None, |frame| book.take(frame)).await?;
+        Ok(Reliable { name: name.to_owned(), agent, book })
     }
 
     /// Goes on at another relay with what was presented so far.
@@ -54,7 +55,7 @@ impl Reliable {
         let streams = self.book.positions();
         let resume = Resume { ticket: ticket.into(), streams };
         let book = &mut self.book;
-        self.agent = fleet.resume(instance, &self.name, resume, |frame| book.take(frame)).await?;
+        self.agent = fleet.enter(instance, &self.name, Some(resume), |frame| book.take(frame)).await?;
         // Ids of commands begin again.
         self.book.outcomes.clear();
         Ok(())

@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use crate::api::ApiState;
 use crate::api::body::Body;
 use crate::api::caller::Caller;
-use crate::api::message::{MessageBody, Receipt, Sender, frame, read};
+use crate::api::message::{MessageBody, Sender, frame, is_in_doubt, read};
 use crate::api::object::object;
-use crate::api::once::{IdempotencyKey, once};
+use crate::api::once::{Done, IdempotencyKey, mid, once};
 use crate::api::problem::{Problem, Refusals};
+use crate::api::receipt::Receipt;
 
 /// The most addresses of a call: more are better reached by a topic.
 const RECIPIENTS_MAX: usize = 100;
@@ -49,7 +50,7 @@ pub(super) struct ReceiptOf {
 }
 
 /// Sends a message to each of up to 100 addresses and waits for the outcomes, 10 s at most. An address that the token does
-/// not allow fails as `forbidden`; the others are sent to.
+/// not allow fails as `forbidden`, at `qos` 1 a session as `unsupported`; the others are sent to.
 #[utoipa::path(
     post,
     path = "/v1/broadcast",
@@ -74,15 +75,18 @@ pub(super) async fn broadcast(
         Problem::new(axum::http::StatusCode::BAD_REQUEST, ErrorCode::InvalidAddress.name(), "to")
     })?;
     let sender = Sender::new(&api, &caller.principal)?;
-    let text = frame(&to[0], &message)?;
+    let said: [&[u8]; 2] = [b"broadcast", &bytes];
+    let text = frame(&to[0], &message.named(mid(&caller, &headers, &said)?))?;
     sender.unwelcome(&read(&text)?)?;
     api.may_send(&caller.principal, addresses.len(), bytes.len())?;
-    once(&api, &caller, &headers, &[b"broadcast", &bytes], async move {
+    once(&api, &caller, &headers, &said, async move {
         let send = read(&text)?;
-        let outcomes = join_all(addresses.iter().map(|to| sender.send(&send, to))).await;
-        let receipt = |(to, outcome)| ReceiptOf { to, receipt: Receipt::from(outcome) };
-        let receipts = Receipts { receipts: to.into_iter().zip(outcomes).map(receipt).collect() };
-        serde_json::to_string(&receipts).map_err(|_| Problem::internal())
+        let settled = join_all(addresses.iter().map(|to| sender.send(&send, to))).await;
+        let is_in_doubt = settled.iter().any(|settled| is_in_doubt(&send, settled));
+        let receipt = |(to, settled)| ReceiptOf { to, receipt: Receipt::from(settled) };
+        let receipts = Receipts { receipts: to.into_iter().zip(settled).map(receipt).collect() };
+        let answer = serde_json::to_string(&receipts).map_err(|_| Problem::internal())?;
+        Ok(Done { answer, is_in_doubt })
     })
     .await
 }

@@ -7,8 +7,10 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
+use relay_protocol::client::Qos;
 use relay_protocol::{
-    Address, ClientFrame, Data, Encoding, ErrorCode, Message, Send, ServerFrame, Text, decode_client,
+    Address, AddressKind, ClientFrame, Data, Encoding, ErrorCode, Message, Send, ServerFrame, Text,
+    decode_client,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,9 +20,8 @@ use utoipa::ToSchema;
 use crate::api::ApiState;
 use crate::api::problem::Problem;
 use crate::auth::Principal;
-use crate::outbound::Settlement;
+use crate::outbound::{Settled, Settlement};
 use crate::router::{Caller as Place, Outgoing, Routed};
-use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 
 /// How long an outcome is waited for: twice what the report of another instance may take by default.
@@ -38,7 +39,12 @@ pub(super) struct MessageBody {
     /// Instead of `payload`: bytes in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     payload_b64: Option<String>,
-    /// The message's name for good.
+    /// 1: stored before it is `accepted`, presented once and in order, also after its recipient was away. 0 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1)]
+    qos: Option<u8>,
+    /// The message's name for good, under which it is stored once. Required at `qos` 1, unless an `Idempotency-Key` names
+    /// the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9_.:~-]{1,64}$")]
     mid: Option<String>,
@@ -76,37 +82,10 @@ pub(super) enum LaneName {
     Normal,
 }
 
-/// What became of a message.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Receipt {
-    /// `queued` on a recipient's socket queue, `accepted` by the bus, `failed` for a `reason`, or `unknown`: it may
-    /// have arrived or may still.
-    #[schema(example = "queued")]
-    outcome: &'static str,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    /// When to try again, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    /// The limit that was met, where one was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'static str>,
-}
-
-impl From<Outcome> for Receipt {
-    fn from(outcome: Outcome) -> Receipt {
-        let told = |outcome| Receipt { outcome, reason: None, retry_after_ms: None, limit: None };
-        match outcome {
-            Outcome::Queued => told("queued"),
-            Outcome::Accepted => told("accepted"),
-            Outcome::Delivered => told("delivered"),
-            Outcome::Unknown => told("unknown"),
-            Outcome::Failed { reason, retry_after_ms, limit } => {
-                let (reason, limit) = (Some(reason.name()), limit.map(Limit::name));
-                Receipt { outcome: "failed", reason, retry_after_ms, limit }
-            }
-        }
+impl MessageBody {
+    /// At `qos` 1 the name of its call is that of a message which has none.
+    pub(super) fn named(self, call: Option<String>) -> MessageBody {
+        if self.qos == Some(1) { MessageBody { mid: self.mid.or(call), ..self } } else { self }
     }
 }
 
@@ -192,30 +171,37 @@ impl Sender {
     }
 
     /// Sends, and waits for the outcome.
-    pub(super) async fn send(&self, send: &Send<'_>, to: &Address<'_>) -> Outcome {
+    pub(super) async fn send(&self, send: &Send<'_>, to: &Address<'_>) -> Settled {
         let metrics = &self.api.parts.metrics;
         metrics.sends.increment(1);
-        if !self.may_send(to) {
-            let outcome = Outcome::failed(ErrorCode::Forbidden);
+        let refused = if !self.may_send(to) {
+            Some(ErrorCode::Forbidden)
+        } else if is_unsupported(send, to) {
+            Some(ErrorCode::Unsupported)
+        } else {
+            None
+        };
+        if let Some(code) = refused {
+            let outcome = Outcome::failed(code);
             metrics.outcome(outcome);
-            return outcome;
+            return outcome.into();
         }
         let mut waiting = None;
         let routed = self.route(send, to, || {
-            let (settlement, outcome) = Settlement::awaited(metrics);
-            waiting = Some(outcome);
+            let (settlement, settled) = Settlement::awaited(metrics);
+            waiting = Some(settled);
             settlement
         });
         match (routed, waiting) {
             (Routed::Settled(outcome), _) => {
                 metrics.outcome(outcome);
-                outcome
+                outcome.into()
             }
-            (Routed::Pending, Some(outcome)) => {
-                let outcome = tokio::time::timeout(OUTCOME_PATIENCE, outcome).await;
-                outcome.ok().and_then(Result::ok).unwrap_or(Outcome::Unknown)
+            (Routed::Pending, Some(settled)) => {
+                let settled = tokio::time::timeout(OUTCOME_PATIENCE, settled).await;
+                settled.ok().and_then(Result::ok).unwrap_or(Outcome::Unknown.into())
             }
-            (Routed::Pending, None) => Outcome::Unknown,
+            (Routed::Pending, None) => Outcome::Unknown.into(),
         }
     }
 
@@ -243,6 +229,19 @@ impl Sender {
             taken_at: Instant::now(),
             expires_in_ms: send.expires_in_ms(),
         };
-        self.place.route(&outgoing, settlement)
+        match send.qos {
+            Qos::AtMostOnce => self.place.route(&outgoing, settlement),
+            Qos::AtLeastOnce => self.place.store(&outgoing, settlement),
+        }
     }
+}
+
+/// Nothing is stored for one session alone.
+pub(super) fn is_unsupported(send: &Send<'_>, to: &Address<'_>) -> bool {
+    send.qos == Qos::AtLeastOnce && to.kind() == AddressKind::Session
+}
+
+/// Whether a repeat hears more. At `qos` 0 it would be another message.
+pub(super) fn is_in_doubt(send: &Send<'_>, settled: &Settled) -> bool {
+    send.qos == Qos::AtLeastOnce && settled.outcome == Outcome::Unknown
 }

@@ -21,6 +21,7 @@ mod presence;
 mod problem;
 mod publish;
 mod rates;
+mod receipt;
 mod revoke;
 mod tenants;
 

@@ -30,7 +30,8 @@ pub struct BusConfig {
     #[arg(long, env = "RELAY_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
     /// Replicas of Redis that must have a message of `qos` 1 before it is `accepted`, by `WAIT`; one that too few have in
-    /// time is `unknown`, as it is stored and may be lost by a fail-over. 0 asks for none.
+    /// time is `unknown`, as it is stored and may be lost by a fail-over. On a Cluster they are those of the message's own
+    /// primary, so each needs as many. 0 asks for none.
     #[arg(long, env = "RELAY_REDIS_WAIT_REPLICAS", default_value_t = 0, value_name = "N")]
     pub redis_wait_replicas: u32,
     /// How long they are waited for, in milliseconds.

@@ -31,7 +31,7 @@ use crate::telemetry::outcome::Outcome;
 pub use item::{Item, Job, ReplyRight};
 pub use lanes::{Abandoned, Bounds, PushError};
 pub use notice::{GapNotice, Place, Told};
-pub use settlement::Settlement;
+pub use settlement::{Settled, Settlement};
 
 use afterwards::Afterwards;
 use credit::Credit;

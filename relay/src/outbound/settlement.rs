@@ -42,8 +42,23 @@ struct Sent {
 enum Sender {
     /// A session, of its command of this id.
     Session(Arc<Outbound>, u64, ReceiptMode),
-    /// Who waits for it.
-    Waiting(oneshot::Sender<Outcome>),
+    /// Who waits for it, and where the message stands.
+    Waiting(oneshot::Sender<Settled>, Option<Place>),
+}
+
+/// What became of a send that somebody waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What.
+    pub outcome: Outcome,
+    /// Where the message stands in the stream of its topic.
+    pub place: Option<Place>,
+}
+
+impl From<Outcome> for Settled {
+    fn from(outcome: Outcome) -> Settled {
+        Settled { outcome, place: None }
+    }
 }
 
 /// A send to several instances: queued if any queued it, else the worst of what was heard.
@@ -63,10 +78,10 @@ impl Settlement {
     }
 
     /// The duty for a send that no session made, and where its outcome comes.
-    pub fn awaited(metrics: &Arc<Metrics>) -> (Settlement, oneshot::Receiver<Outcome>) {
+    pub fn awaited(metrics: &Arc<Metrics>) -> (Settlement, oneshot::Receiver<Settled>) {
         metrics.sends_in_flight.increment(1.0);
-        let (sender, outcome) = oneshot::channel();
-        (Settlement::of(Sender::Waiting(sender), metrics), outcome)
+        let (sender, settled) = oneshot::channel();
+        (Settlement::of(Sender::Waiting(sender, None), metrics), settled)
     }
 
     /// The duty for a send that another instance counts; `report` tells it the outcome.
@@ -92,10 +107,14 @@ impl Settlement {
 
     /// Fulfils the duty of a message that is stored: where it stands is told with it.
     pub fn settle_at(mut self, place: Place) {
-        if let Some(Duty::Whole(Sent { sender: Sender::Session(outbound, id, mode), .. })) = &self.0
-            && Outcome::Accepted.is_told(*mode)
-        {
-            outbound.tell_place(*id, place);
+        if let Some(Duty::Whole(Sent { sender, .. })) = &mut self.0 {
+            match sender {
+                Sender::Session(outbound, id, mode) if Outcome::Accepted.is_told(*mode) => {
+                    outbound.tell_place(*id, place);
+                }
+                Sender::Session(..) => {}
+                Sender::Waiting(_, stands) => *stands = Some(place),
+            }
         }
         self.fulfil(Outcome::Accepted);
     }
@@ -149,7 +168,7 @@ impl Sent {
         match self.sender {
             Sender::Session(outbound, id, mode) => outbound.settled(id, mode, outcome),
             // Whoever waited no longer does.
-            Sender::Waiting(sender) => drop(sender.send(outcome)),
+            Sender::Waiting(sender, place) => drop(sender.send(Settled { outcome, place })),
         }
     }
 }

@@ -212,12 +212,16 @@ async fn each_send_is_settled_once_whatever_happens_to_it() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_outcome_gets_it_once() {
     let metrics = Metrics::new().unwrap();
-    let (settlement, outcome) = Settlement::awaited(&metrics);
+    let (settlement, settled) = Settlement::awaited(&metrics);
     settlement.settle(Outcome::Queued);
-    assert_eq!(outcome.await, Ok(Outcome::Queued));
-    let (settlement, outcome) = Settlement::awaited(&metrics);
+    assert_eq!(settled.await, Ok(Outcome::Queued.into()));
+    let (settlement, settled) = Settlement::awaited(&metrics);
     drop(settlement.split(2));
-    assert_eq!(outcome.await, Ok(Outcome::Unknown));
+    assert_eq!(settled.await, Ok(Outcome::Unknown.into()));
+    let (settlement, settled) = Settlement::awaited(&metrics);
+    let place = Place { stream: "topic/a".into(), epoch: "e".into(), seq: 7 };
+    settlement.settle_at(place.clone());
+    assert_eq!(settled.await, Ok(Settled { outcome: Outcome::Accepted, place: Some(place) }));
     assert!(metrics.render().contains("relay_sends_in_flight 0"), "{}", metrics.render());
 }
 

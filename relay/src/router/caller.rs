@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use relay_protocol::{ErrorCode, ServerFrame};
+
 use crate::outbound::Settlement;
 use crate::router::Router;
 use crate::router::direct::{Outgoing, Routed};
 use crate::router::tenant::Tenant;
 use crate::router::turn::Turn;
+use crate::streams::Append;
+use crate::telemetry::outcome::Outcome;
 
 /// Somebody without a session who sends. Nobody can send to it.
 #[derive(Debug)]
@@ -28,6 +33,25 @@ impl Caller {
         let routed = self.router.route(&self.tenant, outgoing, &mut turn, settlement);
         turn.end(&self.router.metrics);
         routed
+    }
+
+    /// Stores a message under its `mid`, as for a session. Nobody is there to hear what becomes of it after that.
+    pub fn store(&self, outgoing: &Outgoing<'_>, settlement: impl FnOnce() -> Settlement) -> Routed {
+        let ServerFrame::Message(message) = outgoing.frame else {
+            return Routed::Settled(Outcome::failed(ErrorCode::Internal));
+        };
+        let keeping = Append {
+            from: message.from.name().into(),
+            mid: message.mid.as_deref().unwrap_or_default().into(),
+            session: message.session.name().into(),
+            generation: 1,
+            counter: None,
+            settled: None,
+            expires_in_ms: outgoing.expires_in_ms,
+            return_to: None,
+            body: Bytes::new(),
+        };
+        self.router.store(&self.tenant, outgoing, keeping, settlement)
     }
 }
 

@@ -31,6 +31,7 @@ mod sweep;
 mod tenant;
 mod topics;
 mod turn;
+mod unread;
 mod work;
 
 use std::sync::Arc;

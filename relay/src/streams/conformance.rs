@@ -7,6 +7,8 @@ mod jobs;
 mod order;
 mod sessions;
 mod topics;
+#[cfg(test)]
+pub(in crate::streams) mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -202,6 +202,10 @@ impl StreamStore for FaultyStreams {
         self.ask(move |store| store.acknowledge(inbox, acks))
     }
 
+    fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {
+        self.ask(move |store| store.expire_unread(tenant))
+    }
+
     fn keep(
         &self,
         inbox: StreamKey,

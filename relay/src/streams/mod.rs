@@ -44,6 +44,9 @@ pub const COUNTER_MEMORY: Duration = Duration::from_mins(10);
 pub const READERS_MAX: usize = 64;
 /// Outcomes kept for a session that is away.
 pub const OUTCOMES_MAX: usize = 4_096;
+/// How often inboxes are looked at to which nobody may return: a sender has waited for the age of a message by then, which
+/// is a minute at least.
+pub const UNREAD_EVERY: Duration = Duration::from_secs(30);
 /// The most messages of one read.
 pub const READ_MAX: usize = 256;
 
@@ -70,6 +73,10 @@ pub trait StreamStore: JobStore {
     /// A reader of an agent's stream has presented all up to `ack.seq`. Answers who is to hear of it: the senders of
     /// those that nobody had presented before. Who hears of failure only may be left out, but where it had expired.
     fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>>;
+
+    /// Lets go of what nobody presented in its time, in inboxes of a tenant to which nobody returns, some at a time; to be
+    /// asked every [`UNREAD_EVERY`]. Answers who is to hear of it.
+    fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>>;
 
     /// Keeps outcomes for a session that has no connection where they came, the latest [`OUTCOMES_MAX`], as long as it may
     /// come back. Answers where it was last; nothing if it is not known any more.

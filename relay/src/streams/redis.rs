@@ -10,6 +10,7 @@
 //! | `…:o:SESSION` | what became of what a session sent, while it was away |
 //! | `…:c:SESSION` | the counter of a sending session |
 //! | `r1:n:{tenant}` | which topics of a tenant have a stream |
+//! | `r1:v:{tenant}` | its inboxes in which something waits, by when they are to be looked at |
 //!
 //! The pending lists of groups are told of in `jobs`.
 
@@ -38,6 +39,7 @@ mod jobs;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod unread;
 
 use topics::Entered;
 
@@ -266,7 +268,7 @@ impl StreamStore for RedisStreams {
                 Value::Bytes(message.body),
             ]);
         }
-        let entered = self.enter(&stream);
+        let (entered, commands, age) = (self.enter(&stream), self.commands.clone(), self.settings.age);
         let appended = self.store::<Vec<String>>(&APPEND, &stream, keys, arguments);
         async move {
             // One that was not asked has changed nothing.
@@ -277,7 +279,11 @@ impl StreamStore for RedisStreams {
                     readers: Vec::new(),
                 });
             }
-            answer::appended(&appended.await?, count).ok_or(StreamError::Unanswered)
+            let words = appended.await?;
+            if let Some(due) = answer::due(&words) {
+                unread::note(commands, &stream, due, age).await;
+            }
+            answer::appended(&words, count).ok_or(StreamError::Unanswered)
         }
         .boxed()
     }
@@ -308,6 +314,10 @@ impl StreamStore for RedisStreams {
         }
         let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);
         async move { Ok(answer::delivered(&told.await?)) }.boxed()
+    }
+
+    fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {
+        self.look_at_inboxes(tenant)
     }
 
     fn keep(

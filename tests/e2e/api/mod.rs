@@ -7,6 +7,7 @@ mod document;
 mod isolation;
 mod messages;
 mod refusals;
+mod stored;
 
 use std::time::Duration;
 

@@ -42,9 +42,10 @@ impl Behind {
         Ok(Behind { pairs, accepted: vec![Vec::new(); PAIRS], round: 0 })
     }
 
-    /// Each sends some; the recipients do not read.
-    pub(super) async fn send(&mut self) -> anyhow::Result<()> {
+    /// Each sends some; the recipients do not read. Returns how many were accepted.
+    pub(super) async fn send(&mut self) -> anyhow::Result<usize> {
         self.round += 1;
+        let before: usize = self.accepted.iter().map(Vec::len).sum();
         for (number, (sender, _)) in self.pairs.iter_mut().enumerate() {
             for message in 0..MESSAGES {
                 let mid = format!("round{}-{message}", self.round);
@@ -53,7 +54,7 @@ impl Behind {
                 }
             }
         }
-        Ok(())
+        Ok(self.accepted.iter().map(Vec::len).sum::<usize>() - before)
     }
 
     /// The recipients go on at another relay, and present all that comes up to a message that is sent now.

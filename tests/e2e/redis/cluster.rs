@@ -1,5 +1,5 @@
 //! Relays on a Redis Cluster: traffic of both kinds flows, a primary dies under it, its replica takes over, and every
-//! message is accounted for.
+//! message is accounted for, and with `WAIT` what was accepted is there.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use relay_tests::steady::Steady;
 use relay_tests::{Fleet, turn};
 use tokio::time::Instant;
 
+use super::behind::Behind;
 use super::probes::{PATIENCE, Probes, accounted_for, flows};
 
 /// From the primary's death on: 2 s until the others are sure, an election, and the relays' ways there.
@@ -28,7 +29,8 @@ async fn a_primary_dies_and_its_replica_takes_over() -> anyhow::Result<()> {
     steady.flows(20, PATIENCE).await?;
     // Where the instances say that they live, and where a recipient's stream is.
     for key in ["r1:leases", "r1:s:{acme:agent/to-0}:m"] {
-        let killed = redis.kill_holder(key).await?;
+        let killed = redis.holder(key).await?;
+        redis.kill(killed).await?;
         let died = Instant::now();
         probes.all_flow(BACK_WITHIN).await.with_context(|| key.to_owned())?;
         println!("the primary of {key} died: everything flows after {} ms", died.elapsed().as_millis());
@@ -42,5 +44,32 @@ async fn a_primary_dies_and_its_replica_takes_over() -> anyhow::Result<()> {
     conversation.hush(PATIENCE).await?;
     let tally = accounted_for(&fleet, conversation).await?;
     ensure!(tally.gaps > 0, "nobody was told of a gap: {tally:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replica_of_its_primary_had_to_have_is_not_lost() -> anyhow::Result<()> {
+    let _machine = turn::alone().await;
+    let mut redis = RedisCluster::start().await?;
+    let wait = ("RELAY_REDIS_WAIT_REPLICAS", "1");
+    let fleet = Fleet::over(redis.url(), 3, &[UNLIMITED[0], UNLIMITED[1], UNLIMITED[2], wait]).await?;
+    let mut behind = Behind::gather(&fleet).await?;
+    let mut probes = Probes::gather(&fleet).await?;
+    probes.all_flow(PATIENCE).await?;
+    let before = behind.send().await?;
+    let primary = redis.holder("r1:s:{acme:agent/behind-to-0}:m").await?;
+    let replica = redis.cut_replica_off(primary).await?;
+    let meanwhile = behind.send().await?;
+    ensure!(
+        0 < meanwhile && meanwhile < before,
+        "{meanwhile} accepted: only the other primaries have replicas"
+    );
+    redis.kill(primary).await?;
+    redis.thaw(replica)?;
+    probes.all_flow(BACK_WITHIN).await?;
+    // Without a replica nothing is accepted.
+    redis.rejoin(primary).await?;
+    let fate = behind.settle(&fleet).await?;
+    ensure!(fate.accepted == before + meanwhile && fate.lost == 0, "{fate:?}");
     Ok(())
 }

@@ -94,6 +94,7 @@ impl Instance {
         tracker.spawn(Arc::clone(&router).run(events, stop.clone()));
         tracker.spawn(Arc::clone(&router).sweep(stop.clone()));
         tracker.spawn(Arc::clone(&router).speak(stop.clone()));
+        tracker.spawn(Arc::clone(&router).tell_of_unread(stop.clone()));
         let grace = Duration::from_millis(grounds.config.session.presence_grace_ms);
         let presence = Presence::new(shared, Arc::clone(&metrics), tracker.clone(), grace);
         let quotas = Arc::new(MemoryQuota::default());

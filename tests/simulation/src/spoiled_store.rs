@@ -104,6 +104,10 @@ impl StreamStore for SpoiledStore {
         self.inner.acknowledge(inbox, acks)
     }
 
+    fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {
+        self.inner.expire_unread(tenant)
+    }
+
     fn keep(
         &self,
         inbox: StreamKey,

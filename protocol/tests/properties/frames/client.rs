@@ -66,6 +66,7 @@ fn send() -> impl Strategy<Value = Send<'static>> {
     (id(), address(), payload(), of(address()), names, times, rest).prop_map(
         |(id, to, payload, reply_to, (mid, correlation_id, key), (deadline_ms, ttl_ms), rest)| {
             let (qos, receipt, lane, headers, (counter, settled)) = rest;
+            let qos = if mid.is_some() { qos } else { Qos::AtMostOnce };
             Send {
                 qos,
                 receipt,

@@ -161,3 +161,25 @@ async fn what_was_not_written_cannot_be_acknowledged() {
     }
     assert_eq!(delivered, [json!([first, first])], "and not {second}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_hears_that_nobody_came_back_for_its_message() {
+    let rig = Rig::new(&["--stream-age-s", "60"]).await;
+    let (mut alice, mut bob) = (rig.join("acme/alice").await, rig.join("acme/bob").await);
+    bob.say(r#"{"type":"bye"}"#).await;
+    bob.hear_close().await;
+    let id = send(&mut alice, "agent/bob", "m1", "").await;
+    assert_eq!(alice.next_frame("receipt").await["accepted"][0][0], id);
+    let accepted_at = tokio::time::Instant::now();
+    let failed = loop {
+        // What she says is her sign of life.
+        let heard = alice.next_of(&["receipt", "ping"]).await;
+        if heard["type"] == "receipt" {
+            break heard["failed"].clone();
+        }
+        alice.say(r#"{"type":"pong"}"#).await;
+    };
+    assert_eq!(failed, json!([{"id": id, "reason": "expired"}]));
+    let waited = accepted_at.elapsed();
+    assert!((60..=91).contains(&waited.as_secs()), "{waited:?}");
+}

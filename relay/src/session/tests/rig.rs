@@ -144,6 +144,7 @@ impl Rig {
             Router::new(instance, bus, directory, streams, Arc::clone(&metrics), tracker.clone(), settings);
         tracker.spawn(Arc::clone(&router).run(events, lifecycle.stop.clone()));
         tracker.spawn(Arc::clone(&router).speak(lifecycle.stop.clone()));
+        tracker.spawn(Arc::clone(&router).tell_of_unread(lifecycle.stop.clone()));
         tracker.spawn(Arc::clone(&router).sweep(lifecycle.stop.clone()));
         let quotas = Arc::new(MemoryQuota::default());
         let limits = Limits::new(&config.limits, &config.scopes, quotas, &metrics);

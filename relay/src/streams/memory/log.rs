@@ -55,6 +55,13 @@ struct Entry {
     return_to: Option<ReturnAddress>,
 }
 
+impl Entry {
+    /// Whether it was not presented, and somebody is to hear of that.
+    fn is_awaited(&self, done: u64) -> bool {
+        self.return_to.is_some() && self.message.seq > done
+    }
+}
+
 /// A session of the agent that lives or may come back.
 #[derive(Debug)]
 struct Known {
@@ -147,7 +154,10 @@ impl Log {
 
     /// Lets go of everything that has had its time.
     pub(super) fn forget(&mut self, now: Instant, settings: &StreamSettings) {
-        while self.messages.front().is_some_and(|entry| now - entry.at >= settings.age) {
+        let done = self.done;
+        // What is awaited is let go of by `expire_unread`.
+        let is_stale = |entry: &Entry| now - entry.at >= settings.age && !entry.is_awaited(done);
+        while self.messages.front().is_some_and(is_stale) {
             self.drop_first();
         }
         self.sessions.retain(|known| known.till > now);
@@ -160,6 +170,25 @@ impl Log {
             senders.mids.retain(|_, mids| !mids.is_over(now));
             senders.counters.retain(|_, counter| now - counter.at < COUNTER_MEMORY);
         }
+    }
+
+    /// Lets go of what has had its time, all of it if its agent did not come back in its own. Answers who is to hear of it.
+    pub(super) fn expire_unread(&mut self, now: Instant, age: Duration) -> Vec<Delivered> {
+        let (is_over, done, mut told) = (self.is_over(now, age), self.done, Vec::new());
+        while let Some(entry) = self.messages.front_mut()
+            && (is_over || now - entry.at >= age)
+        {
+            let awaited = entry.is_awaited(done);
+            let to = entry.return_to.take().filter(|_| awaited);
+            told.extend(to.map(|to| Delivered { to, expired: true }));
+            self.drop_first();
+        }
+        told
+    }
+
+    /// Whether somebody is to hear of a message that nobody presented yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.after(self.done).any(|entry| entry.return_to.is_some())
     }
 
     pub(super) fn open(&mut self, opening: Opening, now: Instant, settings: &StreamSettings) -> Opened {

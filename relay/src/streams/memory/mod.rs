@@ -4,7 +4,7 @@ mod jobs;
 mod log;
 mod mids;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,16 +47,30 @@ struct Kept {
     lists: HashMap<StreamKey, Pending, ahash::RandomState>,
     /// How many of them are of topics, for each tenant.
     topics: HashMap<Arc<str>, usize, ahash::RandomState>,
+    /// Inboxes in which something may wait whose sender is to hear if nobody presents it, by their tenants; and of those
+    /// that ended, who is.
+    unread: HashMap<Arc<str>, Unread, ahash::RandomState>,
     bytes: usize,
     calls: u32,
     swept: Option<Instant>,
 }
 
+#[derive(Debug, Default)]
+struct Unread {
+    inboxes: HashSet<StreamKey, ahash::RandomState>,
+    ended: Vec<Delivered>,
+}
+
 impl Kept {
-    fn remove(&mut self, stream: &StreamKey) {
-        let Some(log) = self.logs.remove(stream) else { return };
+    /// Removes a stream that ended.
+    fn remove(&mut self, stream: &StreamKey, now: Instant, age: Duration) {
+        let Some(mut log) = self.logs.remove(stream) else { return };
         self.bytes -= log.bytes();
         if stream.as_topic().is_none() {
+            if let Some(unread) = self.unread.get_mut(&stream.tenant) {
+                unread.inboxes.remove(stream);
+                unread.ended.extend(log.expire_unread(now, age));
+            }
             return;
         }
         if let Some(count) = self.topics.get_mut(&stream.tenant) {
@@ -73,7 +87,7 @@ impl Kept {
         let over = self.logs.iter().filter(|(_, log)| log.is_over(now, age));
         let over: Vec<StreamKey> = over.map(|(stream, _)| stream.clone()).collect();
         for stream in &over {
-            self.remove(stream);
+            self.remove(stream, now, age);
         }
         let bytes = &mut self.bytes;
         self.lists.retain(|_, list| {
@@ -137,7 +151,7 @@ impl MemoryStreams {
             kept.sweep(now.at, self.settings.age);
         }
         if kept.logs.get(stream).is_some_and(|log| log.is_over(now.at, self.settings.age)) {
-            kept.remove(stream);
+            kept.remove(stream, now.at, self.settings.age);
         }
         if make && !kept.logs.contains_key(stream) {
             kept.make(stream, now.at, &self.settings, &self.unmade);
@@ -185,6 +199,11 @@ impl StreamStore for MemoryStreams {
 
     fn append(&self, stream: StreamKey, messages: Vec<Append>) -> Answer<Appended> {
         let is_topic = stream.as_topic().is_some();
+        if messages.iter().any(|message| message.return_to.is_some()) {
+            let mut kept = self.kept.lock();
+            let unread = kept.unread.entry(Arc::clone(&stream.tenant)).or_default();
+            unread.inboxes.insert(stream.clone());
+        }
         answer(self.ask(&stream, is_topic, |log, now, has_room| {
             let Some(log) = log else {
                 let why = if is_topic { Stored::TooManyTopics } else { Stored::NoRecipient };
@@ -215,6 +234,25 @@ impl StreamStore for MemoryStreams {
             log.touch(now.at);
             log.acknowledge(&acks)
         }))
+    }
+
+    fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {
+        let (now, age) = (Instant::now(), self.settings.age);
+        let mut kept = self.kept.lock();
+        let Kept { logs, unread, bytes, .. } = &mut *kept;
+        let Some(Unread { inboxes, ended }) = unread.get_mut(&tenant) else { return answer(Vec::new()) };
+        let mut told = std::mem::take(ended);
+        inboxes.retain(|inbox| {
+            let Some(log) = logs.get_mut(inbox) else { return false };
+            let before = log.bytes();
+            told.extend(log.expire_unread(now, age));
+            *bytes -= before - log.bytes();
+            log.is_awaited()
+        });
+        if inboxes.is_empty() {
+            unread.remove(&tenant);
+        }
+        answer(told)
     }
 
     fn keep(
@@ -250,6 +288,13 @@ mod tests {
     async fn memory_conforms() {
         let store = MemoryStreams::new(conformance::SETTINGS);
         conformance::check(async || Arc::clone(&store) as Arc<dyn StreamStore>).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_returns_to_expires() {
+        let store = MemoryStreams::new(conformance::unread::SHORT_LIVED);
+        conformance::unread::expires(&*store, &*store).await;
+        assert!(store.kept.lock().unread.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,9 +44,14 @@ pub(super) fn appended(words: &[String], count: usize) -> Option<Appended> {
     }
     let marks = marks(words)?;
     let readers = words.get(5)?.split_whitespace().filter_map(InstanceId::parse).collect();
-    let stored: Option<Vec<Stored>> = words.get(6..)?.iter().map(|word| stored(word)).collect();
+    let stored: Option<Vec<Stored>> = words.get(7..)?.iter().map(|word| stored(word)).collect();
     let stored = stored.filter(|stored| stored.len() == count)?;
     Some(Appended { stored, marks: Some(marks), readers })
+}
+
+/// When the inbox is to be looked at, in milliseconds, if it is to be entered for that.
+pub(super) fn due(words: &[String]) -> Option<&str> {
+    words.get(6).map(String::as_str).filter(|due| !due.is_empty())
 }
 
 fn stored(word: &str) -> Option<Stored> {

@@ -64,6 +64,7 @@ local function make_room()
     while stream.first < stream.head and stream.total - stream.base > bytes_max do trim(stream, stream.first) end
 end
 
+local is_awaited_here = false
 local function store(mids, mids_before, counted, mid, generation, counter, settled, life, return_to, hears, body)
     local known = redis.call('HGET', mids, mid) or redis.call('HGET', mids_before, mid)
     local is_counted = counter ~= ''
@@ -82,6 +83,7 @@ local function store(mids, mids_before, counted, mid, generation, counter, settl
     end
     stream.head, stream.total = stream.head + 1, stream.total + bytes
     if hears == '1' then stream.asked = stream.head end
+    if return_to ~= '' then is_awaited_here = true end
     local expires = life == '' and '0' or text(now + life)
     redis.call('XADD', log, text(stream.head) .. '-0',
         'a', text(now), 'x', expires, 'c', text(stream.total), 'r', return_to, 'b', body)
@@ -98,9 +100,15 @@ for message = 1, (#ARGV - 8) / 8 do
         ARGV[argument + 3], ARGV[argument + 4], ARGV[argument + 5], ARGV[argument + 6], ARGV[argument + 7],
         ARGV[argument + 8]))
 end
+-- Its agent may never come back: somebody looks when the first has had its time, and again if nobody did.
+local due = ''
+if is_awaited_here and stream.noted + KEYS_OUTLIVE < now then
+    local life = math.max(math.min(age, redis.call('PTTL', meta) - KEYS_OUTLIVE), 0)
+    stream.noted, due = now + life, text(life)
+end
 save(stream)
 -- An inbox lives by its agent alone; what is in it has its time.
-redis.call('PEXPIRE', log, age)
+redis.call('PEXPIRE', log, age + (is_topic and 0 or KEYS_OUTLIVE))
 if is_topic then redis.call('PEXPIRE', meta, age) end
 
 local instances, known = {}, {}
@@ -111,4 +119,4 @@ if not is_topic then
     end
 end
 local epoch, former, last, first, head = marks(stream)
-return { epoch, former, last, first, head, table.concat(instances, ' '), unpack(told) }
+return { epoch, former, last, first, head, table.concat(instances, ' '), due, unpack(told) }

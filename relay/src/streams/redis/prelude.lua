@@ -6,6 +6,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 -- What a message takes beside its body, roughly.
 local ENTRY_BYTES = 128
+-- An inbox outlives its agent by this, in milliseconds, so that somebody finds what nobody presented.
+local KEYS_OUTLIVE = 600000
 
 -- Which life of which Redis this is: another one where it was promoted, or restarted.
 local function history() return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') end
@@ -15,17 +17,17 @@ local function history() return string.match(redis.call('INFO', 'replication'), 
 -- numbers. A script without `fresh` changes nothing.
 local function load(fresh)
     local held = redis.call('HMGET', meta,
-        'epoch', 'origin', 'head', 'first', 'done', 'former', 'last', 'total', 'base', 'asked')
+        'epoch', 'origin', 'head', 'first', 'done', 'former', 'last', 'total', 'base', 'asked', 'noted')
     if not held[1] and not fresh then return nil end
     local origin = fresh and history()
     if not held[1] then
         redis.call('DEL', log, readers)
         return { epoch = fresh, origin = origin, head = 0, first = 1, done = 0, former = '', last = 0,
-            total = 0, base = 0, asked = 0 }
+            total = 0, base = 0, asked = 0, noted = 0 }
     end
     local stream = { epoch = held[1], origin = held[2], head = tonumber(held[3]), first = tonumber(held[4]),
         done = tonumber(held[5]), former = held[6], last = tonumber(held[7]), total = tonumber(held[8]),
-        base = tonumber(held[9]), asked = tonumber(held[10]) }
+        base = tonumber(held[9]), asked = tonumber(held[10]), noted = tonumber(held[11] or '0') }
     if fresh and origin ~= stream.origin then
         stream.former, stream.last = stream.epoch, stream.head
         stream.epoch, stream.origin = fresh, origin
@@ -36,11 +38,11 @@ end
 local function save(stream)
     redis.call('HSET', meta, 'epoch', stream.epoch, 'origin', stream.origin, 'head', text(stream.head),
         'first', text(stream.first), 'done', text(stream.done), 'former', stream.former, 'last', text(stream.last),
-        'total', text(stream.total), 'base', text(stream.base), 'asked', text(stream.asked))
+        'total', text(stream.total), 'base', text(stream.base), 'asked', text(stream.asked), 'noted', text(stream.noted))
 end
 
 local function keep(age)
-    for _, key in ipairs({ meta, log, readers }) do redis.call('PEXPIRE', key, age) end
+    for _, key in ipairs({ meta, log, readers }) do redis.call('PEXPIRE', key, age + KEYS_OUTLIVE) end
 end
 
 local function marks(stream)
@@ -59,13 +61,18 @@ local function trim(stream, seq)
     stream.base = front and tonumber(front[2][6]) - weight(front) or stream.total
 end
 
--- Lets go of what is older than `age`, a thousand messages at a time.
+-- Whether a message was not presented, and somebody is to hear of that.
+local function is_awaited(stream, entry)
+    return entry[2][8] ~= '' and tonumber(string.match(entry[1], '^%d+')) > stream.done
+end
+
+-- Lets go of what is older than `age`, a thousand messages at a time; what is awaited is let go of by `expire`.
 local function trim_old(stream, age)
     for turn = 1, 64 do
         local stale = 0
         -- One at first: mostly it is not, and messages may be large.
         for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', turn == 1 and 1 or 16)) do
-            if tonumber(entry[2][2]) > now - age then break end
+            if tonumber(entry[2][2]) > now - age or is_awaited(stream, entry) then break end
             stale = tonumber(string.match(entry[1], '^%d+'))
         end
         if stale == 0 then return end

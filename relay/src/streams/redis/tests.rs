@@ -37,6 +37,20 @@ async fn a_cluster_conforms_and_keeps_no_key_for_good() {
     assert_eq!(cluster.keys_for_good().await, 0, "no key without an expiry");
 }
 
+#[tokio::test]
+async fn what_nobody_returns_to_expires() {
+    let (server, cluster) = (TestServer::start().await, TestCluster::start().await);
+    for (a, b) in [(server.open().await, server.open().await), (cluster.open().await, cluster.open().await)] {
+        let join = |redis: &Redis| RedisStreams::join(redis, conformance::unread::SHORT_LIVED);
+        conformance::unread::expires(&*join(&a), &*join(&b)).await;
+    }
+    assert_eq!(
+        (server.keys_for_good().await, cluster.keys_for_good().await),
+        (0, 0),
+        "no key without an expiry"
+    );
+}
+
 async fn append(store: &RedisStreams, mid: &str) -> Appended {
     store.append(StreamKey::topic(&"acme".into(), "a"), vec![conformance::message(mid, "x")]).await.unwrap()
 }
