@@ -91,10 +91,13 @@ impl Watched {
         Ok(())
     }
 
-    /// Starts, empty, what was the primary, and waits until it is a replica of the other that has everything.
+    /// Starts, empty, what was the primary, as a replica of the other, and waits until it has everything.
     pub async fn rejoin(&mut self) -> anyhow::Result<()> {
         self.servers[self.primary].begin().await?;
         self.primary = 1 - self.primary;
+        // As who starts it again would; a Sentinel comes to it after 10 s or more.
+        let of = format!("REPLICAOF 127.0.0.1 {}", self.servers[self.primary].port());
+        self.servers[1 - self.primary].say(&of).await?;
         self.replicates().await
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Client {
     ticket: Option<String>,
     topics: BTreeMap<&'static str, Topic>,
     come_back_ms: Option<u64>,
+    /// The relay of the last attempt.
+    tried: Option<usize>,
 }
 
 /// What was sent on a connection, and what has to succeed for a proof.
@@ -105,6 +107,7 @@ impl Client {
             ticket: None,
             topics: [LOG, NEWS].map(|topic| (topic, Topic::Wanted)).into(),
             come_back_ms: None,
+            tried: None,
             identity,
         })
     }
@@ -143,8 +146,7 @@ impl Client {
     }
 
     async fn connect(&mut self) -> Option<Agent> {
-        let count = u32::try_from(self.identity.targets.len()).unwrap_or(u32::MAX);
-        let relay = self.chance.below(count) as usize;
+        let relay = self.another_relay();
         let target = self.identity.targets[relay].clone();
         for line in &mut self.lines {
             line.is_cut();
@@ -168,6 +170,15 @@ impl Client {
         };
         self.board.of(self.identity.number).relay = Some(relay);
         Some(agent)
+    }
+
+    /// Any but the one that was tried last, as who has several addresses would do, and a load balancer does.
+    fn another_relay(&mut self) -> usize {
+        let others: Vec<usize> =
+            (0..self.identity.targets.len()).filter(|relay| Some(*relay) != self.tried).collect();
+        let relay = others[self.chance.below(u32::try_from(others.len()).unwrap_or(u32::MAX)) as usize];
+        self.tried = Some(relay);
+        relay
     }
 
     /// Talks until the connection ends, or is silent for longer than it may be.
