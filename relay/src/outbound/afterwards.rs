@@ -2,13 +2,13 @@
 //! the store's answer to the sender's instance, and what is said first would not be believed later. And it may be heard
 //! twice: from a Redis that was made a replica and from its successor, or from one that has forgotten what it told.
 
-mod told;
+mod id_ranges;
 
 use std::collections::VecDeque;
 
 use crate::telemetry::outcome::Outcome;
 
-use told::Told;
+use id_ranges::IdRanges;
 
 /// What is known of the sends of a connection that are being stored.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Afterwards {
     /// What was heard of some of them already: of each the first.
     early: Vec<(u64, Outcome)>,
     /// Those of which the last word was said.
-    told: Told,
+    told: IdRanges,
 }
 
 impl Afterwards {

@@ -3,49 +3,34 @@
 //!
 //! As in `CoDel` the time since it was last empty counts: a burst empties soon, more than there is processor for does not.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use crate::resilience::Overload;
 
 /// What one session has left unread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Backlog {
-    overload: Arc<Overload>,
     since: Option<Instant>,
     /// For longer than the target.
     behind: bool,
 }
 
 impl Backlog {
-    /// Nothing.
-    pub(super) fn new(overload: &Arc<Overload>) -> Backlog {
-        Backlog { overload: Arc::clone(overload), since: None, behind: false }
-    }
-
-    /// A turn that began at `now` read all there was, or left some of it.
-    pub(super) fn read(&mut self, now: Instant, is_more: bool) {
-        if !is_more {
-            self.since = None;
-            if std::mem::take(&mut self.behind) {
-                self.overload.is_behind_no_more();
-            }
-            return;
-        }
+    /// A turn that began at `now` left something.
+    pub(super) fn grow(&mut self, now: Instant, overload: &Overload) {
         let since = *self.since.get_or_insert(now);
         let late = now.saturating_duration_since(since);
-        if self.overload.target().is_some_and(|target| late > target) {
-            self.overload.is_behind(late, !self.behind);
+        if overload.target().is_some_and(|target| late > target) {
+            overload.is_behind(late, !self.behind);
             self.behind = true;
         }
     }
-}
 
-impl Drop for Backlog {
-    fn drop(&mut self) {
-        if self.behind {
-            self.overload.is_behind_no_more();
+    /// A turn read all there was, or the session has ended.
+    pub(super) fn end(&mut self, overload: &Overload) {
+        self.since = None;
+        if std::mem::take(&mut self.behind) {
+            overload.is_behind_no_more();
         }
     }
 }

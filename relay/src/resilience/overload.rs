@@ -143,7 +143,6 @@ impl Overload {
 mod tests {
     use super::*;
     use crate::resilience::Shed;
-    use crate::resilience::backlog::Backlog;
 
     const TARGET: Duration = Duration::from_millis(20);
 
@@ -212,16 +211,16 @@ mod tests {
         watching.await.unwrap();
     }
 
-    fn leave(all: &mut [Backlog], now: Instant) {
-        for backlog in all {
-            backlog.read(now, true);
+    fn leave(all: &mut [Shed], now: Instant) {
+        for session in all {
+            session.read(now, true);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_in_the_sockets_of_many_is_seen() {
         let (overload, begun) = (overload(), Instant::now());
-        let mut all: Vec<Backlog> = (0..1_000).map(|_| Backlog::new(&overload)).collect();
+        let mut all: Vec<Shed> = (0..1_000).map(|_| Shed::new(&overload)).collect();
         let late = begun + 3 * TARGET;
         leave(&mut all, begun);
         assert_eq!(overload.backlog(), Duration::ZERO, "a burst");

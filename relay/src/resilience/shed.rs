@@ -32,8 +32,8 @@ struct Debt {
 impl Shed {
     /// Nothing refused yet.
     pub fn new(overload: &Arc<Overload>) -> Shed {
-        let (overload, backlog) = (Arc::clone(overload), Backlog::new(overload));
-        Shed { overload, backlog, normal: Debt::default(), high: Debt::default() }
+        let overload = Arc::clone(overload);
+        Shed { overload, backlog: Backlog::default(), normal: Debt::default(), high: Debt::default() }
     }
 
     /// A turn begins. One relaxed load while nothing is refused.
@@ -45,12 +45,22 @@ impl Shed {
 
     /// A turn that began at `now` read all there was, or left some of it.
     pub fn read(&mut self, now: Instant, is_more: bool) {
-        self.backlog.read(now, is_more);
+        if is_more {
+            self.backlog.grow(now, &self.overload);
+        } else {
+            self.backlog.end(&self.overload);
+        }
     }
 
     /// Whether one more send of this turn is to be refused.
     pub fn refuses(&mut self, high: bool) -> bool {
         if high { self.high.refuses() } else { self.normal.refuses() }
+    }
+}
+
+impl Drop for Shed {
+    fn drop(&mut self) {
+        self.backlog.end(&self.overload);
     }
 }
 

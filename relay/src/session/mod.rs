@@ -71,7 +71,7 @@ struct Session<S> {
     timer: Pin<Box<Sleep>>,
     /// The last command's `id`.
     last_id: u64,
-    /// Refusals that come while the processor does not keep up.
+    /// Sends that are refused while the processor does not keep up.
     shed: Shed,
     /// Commands refused by a rate, one after another.
     strikes: u32,

@@ -46,7 +46,7 @@ async fn rolling_restarts_lose_nothing() -> anyhow::Result<()> {
     judge(&crew.settle().await?, &restarts)
 }
 
-#[expect(clippy::print_stderr, reason = "a larger run takes a quarter of an hour")]
+#[expect(clippy::print_stderr, reason = "a larger run takes minutes")]
 fn progress(begun: Instant, what: &str) {
     eprintln!("{:>4} s: {what}", begun.elapsed().as_secs());
 }

@@ -8,9 +8,9 @@ const RANGES_MAX: usize = 1_024;
 
 /// Ids in ranges, inclusive, sorted and apart.
 #[derive(Debug, Default)]
-pub(super) struct Told(VecDeque<(u64, u64)>);
+pub(super) struct IdRanges(VecDeque<(u64, u64)>);
 
-impl Told {
+impl IdRanges {
     /// Adds an id; false if it is there.
     pub(super) fn add(&mut self, id: u64) -> bool {
         let ranges = &mut self.0;
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn an_id_is_added_once_in_whatever_order() {
-        let mut told = Told::default();
+        let mut told = IdRanges::default();
         for id in [5, 3, 9, 4, 1, 8, 6, 7] {
             assert!(told.add(id), "{id}");
         }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut told = Told::default();
+        let mut told = IdRanges::default();
         for id in 0..2 * RANGES_MAX as u64 {
             assert!(told.add(2 * id));
         }
