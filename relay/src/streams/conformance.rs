@@ -63,7 +63,7 @@ pub(in crate::streams) fn message(mid: &str, body: &str) -> Append {
     }
 }
 
-fn to_hear(instance: &InstanceId, id: u64) -> ReturnAddress {
+pub(in crate::streams) fn to_hear(instance: &InstanceId, id: u64) -> ReturnAddress {
     let (instance, session) = (instance.clone(), "alice~1".into());
     ReturnAddress { instance, session, generation: 1, id, failure_only: false, mid: format!("g{id}").into() }
 }

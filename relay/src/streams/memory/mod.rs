@@ -4,7 +4,7 @@ mod jobs;
 mod log;
 mod mids;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ use log::Log;
 
 /// What all streams together may hold. Without Redis it is this process's own memory.
 const BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Senders that are remembered who are to hear of what was in inboxes that ended, some 250 bytes each. They are asked for as
+/// long as their tenant has a session; of one that has none the earliest are forgotten.
+const ENDED_MAX: usize = 65_536;
 /// How often streams that ended are looked for: each time so many calls were made.
 const SWEEP_EVERY: u32 = 4_096;
 /// How often at most because a tenant has too many: it goes over the streams of all.
@@ -47,18 +50,13 @@ struct Kept {
     lists: HashMap<StreamKey, Pending, ahash::RandomState>,
     /// How many of them are of topics, for each tenant.
     topics: HashMap<Arc<str>, usize, ahash::RandomState>,
-    /// Inboxes in which something may wait whose sender is to hear if nobody presents it, by their tenants; and of those
-    /// that ended, who is.
-    unread: HashMap<Arc<str>, Unread, ahash::RandomState>,
+    /// Inboxes in which something may wait whose sender is to hear if nobody presents it, by their tenants: of those there are.
+    unread: HashMap<Arc<str>, HashSet<StreamKey, ahash::RandomState>, ahash::RandomState>,
+    /// Of inboxes that ended, who is to hear, with the tenant. Bound: [`ENDED_MAX`].
+    ended: VecDeque<(Arc<str>, Delivered)>,
     bytes: usize,
     calls: u32,
     swept: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Unread {
-    inboxes: HashSet<StreamKey, ahash::RandomState>,
-    ended: Vec<Delivered>,
 }
 
 impl Kept {
@@ -67,10 +65,16 @@ impl Kept {
         let Some(mut log) = self.logs.remove(stream) else { return };
         self.bytes -= log.bytes();
         if stream.as_topic().is_none() {
-            if let Some(unread) = self.unread.get_mut(&stream.tenant) {
-                unread.inboxes.remove(stream);
-                unread.ended.extend(log.expire_unread(now, age));
+            if let Some(inboxes) = self.unread.get_mut(&stream.tenant) {
+                inboxes.remove(stream);
+                if inboxes.is_empty() {
+                    self.unread.remove(&stream.tenant);
+                }
             }
+            let told = log.expire_unread(now, age).into_iter();
+            self.ended.extend(told.map(|told| (Arc::clone(&stream.tenant), told)));
+            let over = self.ended.len().saturating_sub(ENDED_MAX);
+            self.ended.drain(..over);
             return;
         }
         if let Some(count) = self.topics.get_mut(&stream.tenant) {
@@ -199,12 +203,8 @@ impl StreamStore for MemoryStreams {
 
     fn append(&self, stream: StreamKey, messages: Vec<Append>) -> Answer<Appended> {
         let is_topic = stream.as_topic().is_some();
-        if messages.iter().any(|message| message.return_to.is_some()) {
-            let mut kept = self.kept.lock();
-            let unread = kept.unread.entry(Arc::clone(&stream.tenant)).or_default();
-            unread.inboxes.insert(stream.clone());
-        }
-        answer(self.ask(&stream, is_topic, |log, now, has_room| {
+        let is_awaited = messages.iter().any(|message| message.return_to.is_some());
+        let appended = self.ask(&stream, is_topic, |log, now, has_room| {
             let Some(log) = log else {
                 let why = if is_topic { Stored::TooManyTopics } else { Stored::NoRecipient };
                 let stored = vec![why; messages.len()];
@@ -218,7 +218,15 @@ impl StreamStore for MemoryStreams {
             });
             let stored = stored.collect();
             Appended { stored, marks: Some(log.marks()), readers: log.instances() }
-        }))
+        });
+        // Not of an inbox that is not there: whoever sends to made-up names would fill it.
+        if is_awaited && appended.stored.iter().any(|stored| matches!(stored, Stored::At(_))) {
+            let mut kept = self.kept.lock();
+            if kept.logs.contains_key(&stream) {
+                kept.unread.entry(Arc::clone(&stream.tenant)).or_default().insert(stream);
+            }
+        }
+        answer(appended)
     }
 
     fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>> {
@@ -239,9 +247,14 @@ impl StreamStore for MemoryStreams {
     fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {
         let (now, age) = (Instant::now(), self.settings.age);
         let mut kept = self.kept.lock();
-        let Kept { logs, unread, bytes, .. } = &mut *kept;
-        let Some(Unread { inboxes, ended }) = unread.get_mut(&tenant) else { return answer(Vec::new()) };
-        let mut told = std::mem::take(ended);
+        let Kept { logs, unread, ended, bytes, .. } = &mut *kept;
+        let mut told = Vec::new();
+        ended.retain(|(of, some)| {
+            let is_ours = *of == tenant;
+            told.extend(is_ours.then(|| some.clone()));
+            !is_ours
+        });
+        let Some(inboxes) = unread.get_mut(&tenant) else { return answer(told) };
         inboxes.retain(|inbox| {
             let Some(log) = logs.get_mut(inbox) else { return false };
             let before = log.bytes();
@@ -294,6 +307,17 @@ mod tests {
     async fn what_nobody_returns_to_expires() {
         let store = MemoryStreams::new(conformance::unread::SHORT_LIVED);
         conformance::unread::expires(&*store, &*store).await;
+        assert!(store.kept.lock().unread.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_names_are_not_kept() {
+        let store = MemoryStreams::new(conformance::SETTINGS);
+        let to_hear = conformance::to_hear(&crate::bus::InstanceId::random(), 1);
+        let asked = Append { return_to: Some(to_hear), ..conformance::message("m", "x") };
+        let nobody = StreamKey::agent(&"acme".into(), "nobody");
+        let appended = store.append(nobody, vec![asked]).await.unwrap();
+        assert_eq!(appended.stored, [Stored::NoRecipient]);
         assert!(store.kept.lock().unread.is_empty());
     }
 
