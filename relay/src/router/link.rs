@@ -329,6 +329,21 @@ impl Link {
         expired
     }
 
+    /// Takes out what has no report before `seq`, as none will come; dropped, its outcome is `unknown`.
+    pub(super) fn give_up_before(&self, seq: u64) -> Vec<Pending> {
+        let given_up = {
+            let mut state = self.state.lock();
+            let count = seq.saturating_sub(state.first).min(state.pending.len() as u64);
+            state.first += count;
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let given_up = state.pending.drain(..count).flatten().collect();
+            state.pass_withdrawn();
+            given_up
+        };
+        self.reported.notify_waiters();
+        given_up
+    }
+
     /// Whether anything has no report yet.
     pub(super) fn is_under_way(&self) -> bool {
         !self.state.lock().pending.is_empty()

@@ -4,6 +4,7 @@
 //! refused, a lookup that takes time holds the message and not the sender. What the bus brings comes through
 //! [`Router::run`], the one reader of its events.
 
+mod barrier;
 mod board;
 mod caller;
 mod delivery;

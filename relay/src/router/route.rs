@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::bus::InstanceId;
 use crate::directory::{DirectoryError, Entry};
 use crate::router::Router;
+use crate::router::barrier::{Barrier, Barriers};
 use crate::router::delivery::{Delivery, Frames, SATURATED_RETRY_MS};
 use crate::router::envelope::Direct;
 use crate::router::groups;
@@ -62,17 +63,6 @@ struct Whereabouts {
 }
 
 type Found = Result<Whereabouts, DirectoryError>;
-
-/// What is sent now may not go another way before everything under way here is settled.
-struct Barrier {
-    link: Arc<Link>,
-    /// Up to which number.
-    seq: u64,
-    /// Whether the instance said that the agent is not there, whatever the directory says.
-    sent_back: bool,
-}
-
-type Barriers = SmallVec<[Barrier; 1]>;
 
 impl Tenant {
     /// Asks again before the next message to `agent`. Where it was is kept, as messages may still be under way there.
@@ -155,18 +145,6 @@ impl Router {
         self.resolve(tenant, &agent, Barriers::from_iter([barrier]));
     }
 
-    /// What may be under way to an agent by links to where it was.
-    fn barriers(&self, entries: &[Entry]) -> Barriers {
-        let mut barriers = Barriers::new();
-        for Entry { instance, .. } in entries {
-            let known = barriers.iter().any(|barrier: &Barrier| barrier.link.peer == *instance);
-            if !known && let Some(link) = self.links.get(instance).filter(|link| link.is_under_way()) {
-                barriers.push(Barrier { seq: link.next_seq(), link: Arc::clone(&link), sent_back: false });
-            }
-        }
-        barriers
-    }
-
     /// Asks for a route whose entry was just taken. What is under way to where the agent is no more comes first.
     fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barriers: Barriers) {
         let mut lookup = Arc::clone(self).look_up(Arc::clone(tenant), Arc::clone(agent)).boxed();
@@ -190,8 +168,7 @@ impl Router {
                 let stays =
                     |found: &Whereabouts| found.entries.iter().any(|entry| entry.instance == link.peer);
                 if sent_back || !found.as_ref().is_ok_and(stays) {
-                    // Ends at the latest when the outcome time-out gives up what is under way.
-                    link.settled_before(seq).await;
+                    router.pass(&link, seq).await;
                     found = Arc::clone(&router).look_up(Arc::clone(&tenant), Arc::clone(&agent)).await;
                 }
             }

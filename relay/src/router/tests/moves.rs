@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fleet::{Fleet, OUTCOME_TIMEOUT, Session};
 use super::ledger::{Ledger, Mark};
 use crate::bus::faulty::Faults;
+use crate::bus::{Bus as _, BusHealth, Channel, InstanceId};
 
 #[tokio::test(start_paused = true)]
 async fn what_two_instances_send_back_comes_once() {
@@ -20,6 +21,32 @@ async fn what_two_instances_send_back_comes_once() {
     here.drain(&mut ledger);
     sender.drain(&mut ledger);
     assert_eq!(ledger.count(Mark::Queued), 1);
+    ledger.judge(&[]);
+    assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
+}
+
+/// An instance that was killed does not hold its agents up for as long as a report may take.
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_instance_had_holds_nobody_up() {
+    let mut fleet = Fleet::of(3, Faults::none(), 1).await;
+    let sender = fleet.join(0, "sender").await;
+    let there = fleet.join(1, "mover").await;
+    let mut ledger = Ledger::default();
+    fleet.send(&sender, 1, "agent/mover", &mut ledger);
+    tokio::time::sleep(OUTCOME_TIMEOUT / 10).await;
+    there.drain(&mut ledger);
+    // It takes this one along.
+    fleet.buses[1].set_health(BusHealth::Deaf);
+    fleet.send(&sender, 2, "agent/mover", &mut ledger);
+    tokio::time::sleep(OUTCOME_TIMEOUT / 10).await;
+    fleet.buses[1].unsubscribe(&Channel::inbox(&InstanceId::parse("instance-1").unwrap()));
+    there.break_off();
+    let here = fleet.join(2, "mover").await;
+    fleet.send(&sender, 3, "agent/mover", &mut ledger);
+    tokio::time::sleep(OUTCOME_TIMEOUT * 8 / 10).await;
+    here.drain(&mut ledger);
+    sender.drain(&mut ledger);
+    assert_eq!((ledger.count(Mark::Queued), ledger.count(Mark::Unknown)), (2, 1));
     ledger.judge(&[]);
     assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
 }
