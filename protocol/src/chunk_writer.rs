@@ -4,8 +4,10 @@ use crate::encoding::Encoding;
 use crate::server::ServerFrame;
 use crate::shared::Chunk;
 
-/// The room a first frame gets, so that a few of usual size need no growing.
+/// The least room that a first frame gets, so that a few of usual size need no growing.
 const FIRST_BYTES: usize = 512;
+/// Above what was said to come: numbers in frames get longer, and a batch has brackets.
+const SPARE_BYTES: usize = 64;
 
 /// Collects frames into one [`Chunk`], each written in its place: no allocation and no copy for each.
 #[derive(Debug, Default)]
@@ -13,15 +15,22 @@ pub struct ChunkWriter {
     /// In JSON the frames of a batch, from its opening bracket on.
     bytes: Vec<u8>,
     frames: u32,
+    /// What the first frame reserves.
+    room: usize,
 }
 
 impl ChunkWriter {
+    /// One that expects so many bytes.
+    pub fn with_room(bytes: usize) -> ChunkWriter {
+        ChunkWriter { room: bytes + SPARE_BYTES, ..ChunkWriter::default() }
+    }
+
     /// Writes a frame behind the others; says by how many bytes the chunk is longer for it. All frames of a chunk are in
     /// one encoding.
     pub fn push(&mut self, frame: &ServerFrame<'_>, encoding: Encoding) -> usize {
         let before = self.len(encoding);
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve(FIRST_BYTES);
+            self.bytes.reserve(self.room.max(FIRST_BYTES));
         }
         if encoding == Encoding::Json {
             self.bytes.push(if self.frames == 0 { b'[' } else { b',' });
@@ -72,7 +81,7 @@ impl ChunkWriter {
 
     /// The chunk, if there is a frame in it.
     pub fn finish(self, encoding: Encoding) -> Option<Chunk> {
-        let ChunkWriter { mut bytes, frames } = self;
+        let ChunkWriter { mut bytes, frames, .. } = self;
         let chunk = |bytes| Chunk { bytes, frames };
         match (encoding, frames) {
             (_, 0) => None,

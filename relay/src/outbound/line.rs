@@ -26,6 +26,8 @@ pub(super) struct Line {
     keyed: Option<Box<HashMap<Arc<str>, u64>>>,
     /// Behind all items: messages with nothing special about them, written in line.
     tail: Option<Box<Tail>>,
+    /// How many bytes the last tail had, which the next one gets at once: what came in bursts goes on to.
+    tail_bytes: u16,
 }
 
 #[derive(Debug)]
@@ -92,8 +94,9 @@ impl Line {
             tail.frames.fit();
             self.close_tail();
         }
+        let room = usize::from(self.tail_bytes);
         let tail = self.tail.get_or_insert_with(|| {
-            Box::new(Tail { frames: ChunkWriter::default(), encoding, lane, taken_at })
+            Box::new(Tail { frames: ChunkWriter::with_room(room), encoding, lane, taken_at })
         });
         tail.frames.push(frame, encoding)
     }
@@ -110,6 +113,8 @@ impl Line {
         if let Some(tail) = self.tail.take()
             && let Some(chunk) = tail.frames.finish(tail.encoding)
         {
+            let bytes = chunk.bytes.len().min(TAIL_BYTES_MAX);
+            self.tail_bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
             self.items.push_back(Item { lane: tail.lane, ..Item::new(chunk, tail.taken_at) });
         }
     }

@@ -4,7 +4,7 @@ use relay_protocol::{Chunk, ErrorCode, ServerFrame, Text};
 
 use crate::limits::Limited;
 use crate::session::Session;
-use crate::session::transport::Socket;
+use crate::session::Socket;
 
 /// A refusal of a command; `what` is the field at fault, or the limit.
 pub(super) fn refusal<'a>(id: Option<u64>, code: ErrorCode, what: impl Into<Text<'a>>) -> ServerFrame<'a> {

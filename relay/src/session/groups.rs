@@ -7,7 +7,7 @@ use relay_protocol::{AddressKind, Chunk, ErrorCode, ServerFrame};
 
 use crate::router::NotJoined;
 use crate::session::Session;
-use crate::session::transport::Socket;
+use crate::session::Socket;
 
 /// The address of a group.
 pub(super) fn group_address(group: &str) -> Arc<str> {

@@ -18,6 +18,7 @@ use crate::resilience::{Shed, Standing};
 use crate::router::Turn;
 use crate::session::Over;
 use crate::session::Session;
+use crate::session::Socket;
 use crate::session::context::{SessionContext, SessionSettings, Upgraded};
 use crate::session::moment::{Moment, Tally};
 use crate::session::opening::{Claim, OpenedSession, place};
@@ -26,7 +27,7 @@ use crate::session::pulse::Pulse;
 use crate::session::renewal::refused;
 use crate::session::replies::ReplyRights;
 use crate::session::subscriptions::Subscriptions;
-use crate::session::transport::{End, Frames, Inbound, Socket, Transport};
+use crate::session::transport::{End, Frames, Inbound, Transport};
 use crate::telemetry::limit::Limit;
 
 /// What a `hello` says.
@@ -152,7 +153,7 @@ async fn admit<S: Socket>(
     let pulse = Pulse::new(settings, left, Instant::now());
     let welcome = welcome(settings, hello_id, (&agent, &address), left, &pulse, &opened);
     let welcome = Chunk::of(&welcome, transport.encoding());
-    if let Err(end) = transport.write(welcome) {
+    if let Err(end) = transport.send(welcome).await {
         tracing::trace!(?end, "gone before its welcome");
         return Err((transport, Over::Left));
     }

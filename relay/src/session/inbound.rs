@@ -9,11 +9,12 @@ use relay_protocol::{Chunk, ClientFrame, CloseCode, ErrorCode, FrameError, Serve
 use smallvec::SmallVec;
 
 use crate::outbound::{CloseSignal, GapNotice};
+use crate::session::Socket;
 use crate::session::answer::{exceeded, limited, refusal};
 use crate::session::groups::group_address;
 use crate::session::moment::Moment;
 use crate::session::send::Arrival;
-use crate::session::transport::{Frames, Socket};
+use crate::session::transport::Frames;
 use crate::session::{Over, Session};
 
 impl<S: Socket> Session<S> {

@@ -26,6 +26,7 @@ mod subscribing;
 mod subscriptions;
 mod ticket;
 mod transport;
+mod wire;
 mod write;
 
 use std::pin::Pin;
@@ -42,7 +43,7 @@ use crate::router::{Registration, Turn};
 
 pub use context::{SessionContext, SessionSettings, Upgraded};
 pub use run::serve;
-pub use transport::Socket;
+pub use wire::Socket;
 
 use moment::{Moment, Tally};
 use presence::Seen;

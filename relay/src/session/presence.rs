@@ -5,7 +5,7 @@ use relay_protocol::{Address, AddressKind, ErrorCode, Reconnect, ServerFrame};
 use crate::directory::OwnEntry;
 use crate::outbound::CloseSignal;
 use crate::presence::{Present, Watch};
-use crate::session::transport::Socket;
+use crate::session::Socket;
 use crate::session::{Over, Session};
 
 /// What a session watches, and where it is seen.

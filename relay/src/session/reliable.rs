@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 use crate::outbound::InboxNews;
 use crate::router::Acks;
 use crate::session::Session;
+use crate::session::Socket;
 use crate::session::credit::Credit;
 use crate::session::reading::{Batch, Reading};
 use crate::session::subscribing::Beginning;
-use crate::session::transport::Socket;
 use crate::session::write::{GATHER_BYTES, GATHER_FRAMES};
 use crate::streams::{Ack, Append, Marks, Opened, Opening, ReturnAddress, StreamError};
 

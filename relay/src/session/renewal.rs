@@ -10,8 +10,8 @@ use relay_protocol::{CloseCode, ErrorCode, ServerFrame, Text};
 use crate::auth::{AuthError, Principal};
 use crate::clock;
 use crate::outbound::CloseSignal;
+use crate::session::Socket;
 use crate::session::answer::refusal;
-use crate::session::transport::Socket;
 use crate::session::{Over, Session};
 
 /// When a token may be shown again while it cannot be checked, in milliseconds: attempts at what is away are as often.

@@ -10,8 +10,8 @@ use crate::limits::Limited;
 use crate::outbound::Settlement;
 use crate::router::{Outgoing, Routed};
 use crate::session::Session;
+use crate::session::Socket;
 use crate::session::answer::{refusal, retry_after_ms};
-use crate::session::transport::Socket;
 use crate::telemetry::limit::Limit;
 use crate::telemetry::outcome::Outcome;
 

@@ -10,10 +10,10 @@ use relay_protocol::{ErrorCode, ServerFrame};
 
 use crate::router::Seat;
 use crate::session::Session;
+use crate::session::Socket;
 use crate::session::answer::refusal;
 use crate::session::inbound::SUBSCRIBE_RETRY_MS;
 use crate::session::reading::Reading;
-use crate::session::transport::Socket;
 use crate::streams::{Marks, SharedStreams, StreamKey, is_unmade};
 
 /// A subscription whose beginning is looked up.

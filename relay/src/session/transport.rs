@@ -1,6 +1,6 @@
 //! Frames over a socket: the WebSocket library with our limits, and every fault mapped to what the peer is told.
 
-use std::io;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -8,27 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Sink as _, SinkExt as _, Stream as _};
 use relay_protocol::{Chunk, CloseCode, Data, Encoding, limit};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::session::meter::{Abuse, FrameMeter};
+use crate::session::wire::{Socket, Wire};
 
-/// What a socket is.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Pending where a read would be, for less. Ready where that is not known.
-    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// Lazily grown, so it costs nothing while idle; bursts of small messages run four times as fast as with 2 KiB.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Above the largest message that is ever written: at or below the write buffer the library panics.
-const WRITE_BUFFER_BYTES_MAX: usize = 2 * limit::message_bytes_max(limit::PAYLOAD_BYTES_MAX);
+/// What the library may have of its own to write, a pong and a close: ours go past it.
+const CONTROL_BYTES_MAX: usize = 1024;
+/// A frame's header at its longest, without a mask.
+const HEADER_BYTES_MAX: usize = 10;
 /// A message from which on the buffers that held it are given back.
 const LARGE_BYTES: usize = 8 * 1024;
 /// The read buffer of a connection on which little comes: it holds the frames that an idle client sends.
@@ -41,7 +36,7 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// A WebSocket whose frames are in one encoding.
 #[derive(Debug)]
 pub(super) struct Transport<S> {
-    socket: WebSocketStream<Metered<S>>,
+    socket: WebSocketStream<Wire<S>>,
     encoding: Encoding,
     busy_read_buffer_bytes: usize,
     message_bytes_max: usize,
@@ -49,6 +44,8 @@ pub(super) struct Transport<S> {
     had_large: bool,
     /// The read buffer is the small one.
     quiet: bool,
+    /// The library may have a pong to write.
+    answered: bool,
 }
 
 /// The frames of a WebSocket message.
@@ -103,9 +100,9 @@ impl<S: Socket> Transport<S> {
         message_bytes_max: usize,
     ) -> Self {
         let meter = FrameMeter::new(limit::HELLO_BYTES_MAX);
-        let metered = Metered { socket, meter, filled: false, read_bytes: 0 };
         let config = config(busy_read_buffer_bytes, message_bytes_max);
-        let socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(config)).await;
+        let wire = Wire::new(socket, meter, busy_read_buffer_bytes);
+        let socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
         // What carried the `hello` and the `welcome` is given back like any large message.
         Transport {
             socket,
@@ -114,6 +111,7 @@ impl<S: Socket> Transport<S> {
             message_bytes_max,
             had_large: true,
             quiet: true,
+            answered: false,
         }
     }
 
@@ -129,9 +127,9 @@ impl<S: Socket> Transport<S> {
 
     /// The next thing that came in.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
-        let metered = self.socket.get_mut();
+        let wire = self.socket.get_mut();
         // The library clears its whole buffer before it finds that nothing is there to be read.
-        if !metered.meter.has_message() && metered.socket.poll_read_ready(cx).is_pending() {
+        if !wire.meter.has_message() && wire.socket.poll_read_ready(cx).is_pending() {
             return Poll::Pending;
         }
         let next = ready!(Pin::new(&mut self.socket).poll_next(cx));
@@ -155,6 +153,7 @@ impl<S: Socket> Transport<S> {
             }
             (Message::Close(_), _) => return Poll::Ready(Err(End::Gone)),
             (Message::Ping(_) | Message::Pong(_) | Message::Frame(_), _) => {
+                self.answered = true;
                 return Poll::Ready(Ok(Inbound::Life));
             }
         };
@@ -164,24 +163,45 @@ impl<S: Socket> Transport<S> {
 
     /// Whether something can be written; pending while the peer does not take what was written before.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        Pin::new(&mut self.socket).poll_ready(cx).map_err(|_| End::Gone)
+        let wire = self.socket.get_mut();
+        ready!(wire.poll_drain(cx)).map_err(|_| End::Gone)?;
+        if wire.library_waits() {
+            return Pin::new(&mut self.socket).poll_flush(cx).map_err(|_| End::Gone);
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Writes frames as one WebSocket message. To be called when ready.
-    pub(super) fn write(&mut self, chunk: Chunk) -> Result<(), End> {
-        self.had_large |= chunk.bytes.len() > LARGE_BYTES;
-        // A frame and not a text: that text is UTF-8 was seen to where it came in, and is not looked at for each recipient.
+    /// Writes frames as one WebSocket message, and keeps what the socket does not take. To be called when ready.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, chunk: Chunk) -> Result<(), End> {
         let kind = match self.encoding {
             Encoding::Json => OpData::Text,
             Encoding::Msgpack => OpData::Binary,
         };
-        let frame = Frame::message(chunk.bytes, OpCode::Data(kind), true);
-        Pin::new(&mut self.socket).start_send(Message::Frame(frame)).map_err(|_| End::Gone)
+        let header = FrameHeader { opcode: OpCode::Data(kind), ..FrameHeader::default() };
+        let (mut room, length) = ([0; HEADER_BYTES_MAX], chunk.bytes.len() as u64);
+        let mut left = &mut room[..];
+        header.format(length, &mut left).map_err(|_| End::Gone)?;
+        let header_bytes = HEADER_BYTES_MAX - left.len();
+        self.socket.get_mut().write(cx, &room[..header_bytes], chunk.bytes).map_err(|_| End::Gone)
+    }
+
+    /// Writes frames as soon as it can.
+    pub(super) async fn send(&mut self, chunk: Chunk) -> Result<(), End> {
+        let mut chunk = Some(chunk);
+        poll_fn(|cx| {
+            ready!(self.poll_ready(cx))?;
+            Poll::Ready(chunk.take().map_or(Ok(()), |chunk| self.write(cx, chunk)))
+        })
+        .await
     }
 
     /// Hands everything written to the socket.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        Pin::new(&mut self.socket).poll_flush(cx).map_err(|_| End::Gone)
+        ready!(self.poll_ready(cx))?;
+        if std::mem::take(&mut self.answered) {
+            return Pin::new(&mut self.socket).poll_flush(cx).map_err(|_| End::Gone);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// To be called at each heartbeat: a connection that said no more than pongs since the last one is quiet.
@@ -194,9 +214,9 @@ impl<S: Socket> Transport<S> {
 
     /// Whether buffers have another size than they should, and nothing is in them.
     pub(super) fn wants_refit(&mut self) -> bool {
-        let metered = self.socket.get_mut();
+        let wire = self.socket.get_mut();
         // More waited than the small buffer took at once.
-        if std::mem::take(&mut metered.filled) && self.quiet {
+        if std::mem::take(&mut wire.filled) && self.quiet {
             (self.quiet, self.had_large) = (false, true);
         }
         self.had_large && self.socket.get_ref().meter.is_between_messages()
@@ -219,7 +239,7 @@ impl<S: Socket> Transport<S> {
     /// Ends the connection: a last frame, the close code, and time to read them, within a bound.
     pub(super) async fn close(mut self, last: Chunk, code: CloseCode) {
         let farewell = async {
-            if std::future::poll_fn(|cx| self.poll_ready(cx)).await.is_err() || self.write(last).is_err() {
+            if self.send(last).await.is_err() {
                 return;
             }
             let frame = CloseFrame { code: WireCode::from(code.number()), reason: code.name().into() };
@@ -245,8 +265,8 @@ impl<S: Socket> Transport<S> {
 fn config(read_buffer_bytes: usize, message_bytes_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(read_buffer_bytes)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(CONTROL_BYTES_MAX)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max))
 }
@@ -269,38 +289,99 @@ fn end_of(error: &Error) -> End {
     }
 }
 
-/// A socket whose incoming framing is watched.
-#[derive(Debug)]
-struct Metered<S> {
-    socket: S,
-    meter: FrameMeter,
-    /// A read took all that the buffer could hold.
-    filled: bool,
-    /// Read since the last heartbeat.
-    read_bytes: usize,
-}
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
 
-impl<S: Socket> AsyncRead for Metered<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        this.filled |= buf.remaining() == 0;
-        let read = &buf.filled()[before..];
-        this.read_bytes += read.len();
-        let fed = this.meter.feed(read);
-        Poll::Ready(fed.map_err(|abuse| io::Error::new(io::ErrorKind::InvalidData, abuse)))
-    }
-}
+    use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+    use tokio::io::{DuplexStream, duplex};
 
-impl<S: Socket> AsyncWrite for Metered<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(cx, data)
+    use super::*;
+    use crate::session::wire::COPIED_BYTES_MAX;
+
+    /// What the pipe holds: less than any frame here.
+    const PIPE_BYTES: usize = 100;
+    const READ_BUFFER_BYTES: usize = 512;
+
+    async fn pair() -> (Transport<DuplexStream>, WebSocketStream<DuplexStream>) {
+        let (here, there) = duplex(PIPE_BYTES);
+        let mut transport = Transport::new(here, Encoding::Json, READ_BUFFER_BYTES, 1 << 20).await;
+        transport.allow();
+        (transport, WebSocketStream::from_raw_socket(there, Role::Client, None).await)
     }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+
+    fn chunk(bytes: usize) -> Chunk {
+        Chunk::one("x".repeat(bytes))
     }
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+
+    #[tokio::test]
+    async fn a_pong_stands_behind_the_frames_that_the_socket_did_not_take_and_before_later_ones() {
+        let sizes = [200, 2 * COPIED_BYTES_MAX, 0, 126, 70_000];
+        for first in sizes {
+            let (mut transport, mut client) = pair().await;
+            for bytes in [first, 300] {
+                poll_fn(|cx| Poll::Ready(transport.write(cx, chunk(bytes)))).await.unwrap();
+            }
+            client.send(Message::Ping(Bytes::from_static(b"now"))).await.unwrap();
+            // There is room again when the library wants to answer.
+            let early = client.next().now_or_never().map(|heard| heard.unwrap().unwrap());
+            let came = poll_fn(|cx| transport.poll_read(cx)).await;
+            assert!(matches!(came, Ok(Inbound::Life)), "{came:?}");
+            poll_fn(|cx| Poll::Ready(transport.poll_read(cx).is_pending())).await;
+            let served = async {
+                transport.send(chunk(400)).await.unwrap();
+                poll_fn(|cx| transport.poll_flush(cx)).await.unwrap();
+            };
+            let heard = async {
+                let mut heard: Vec<_> = early.into_iter().collect();
+                while heard.len() < 4 {
+                    heard.push(client.next().await.unwrap().unwrap());
+                }
+                heard
+            };
+            let ((), heard) = tokio::join!(served, heard);
+            let lengths: Vec<usize> =
+                heard.iter().filter(|message| message.is_text()).map(Message::len).collect();
+            assert_eq!(lengths, [first, 300, 400]);
+            assert_eq!(heard.iter().filter(|message| message.is_pong()).count(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_waits_for_a_pong_that_is_half_written() {
+        let (mut transport, mut client) = pair().await;
+        // With its header of two bytes, all but two of the pipe's.
+        poll_fn(|cx| Poll::Ready(transport.write(cx, chunk(PIPE_BYTES - 4)))).await.unwrap();
+        client.send(Message::Ping(Bytes::from_static(b"now"))).await.unwrap();
+        poll_fn(|cx| transport.poll_read(cx)).await.unwrap();
+        poll_fn(|cx| Poll::Ready(transport.poll_read(cx).is_pending())).await;
+        let heard = async {
+            let mut heard = Vec::new();
+            while heard.len() < 3 {
+                heard.push(client.next().await.unwrap().unwrap());
+            }
+            heard
+        };
+        let (sent, heard) = tokio::join!(transport.send(chunk(50)), heard);
+        sent.unwrap();
+        let kinds: Vec<_> = heard.iter().map(|message| (message.is_pong(), message.len())).collect();
+        assert_eq!(kinds, [(false, PIPE_BYTES - 4), (true, 3), (false, 50)]);
+    }
+
+    #[tokio::test]
+    async fn what_came_at_once_is_read_whole_however_small_the_buffer() {
+        let (here, mut there) = duplex(1 << 20);
+        let mut transport = Transport::new(here, Encoding::Json, 4_096, 1 << 20).await;
+        transport.allow();
+        let mut client = WebSocketStream::from_raw_socket(&mut there, Role::Client, None).await;
+        let sizes = [10, 3_000, 1, 5_000, 70_000, 20, 4_096, 600];
+        for bytes in sizes {
+            client.send(Message::text("y".repeat(bytes))).await.unwrap();
+        }
+        for bytes in sizes {
+            let came = poll_fn(|cx| transport.poll_read(cx)).await;
+            let Ok(Inbound::Frames(frames)) = came else { panic!("{came:?}") };
+            assert_eq!(frames.len(), bytes);
+        }
     }
 }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::outbound::{GapNotice, Item, Job, Taken, Told};
-use crate::session::transport::Socket;
+use crate::session::Socket;
 use crate::session::{Over, Session};
 use crate::telemetry::metrics::Drop;
 use crate::telemetry::outcome::Outcome;
@@ -39,7 +39,7 @@ impl<S: Socket> Session<S> {
             if taken.is_empty() && self.answers.is_empty() && self.told.is_empty() && !more {
                 break;
             }
-            self.write_taken(taken, streams)?;
+            self.write_taken(cx, taken, streams)?;
             wrote = true;
         }
         if self.needs_flush {
@@ -59,7 +59,12 @@ impl<S: Socket> Session<S> {
         self.pulse.blocked(blocked, self.moment.at);
     }
 
-    fn write_taken(&mut self, taken: Taken, streams: SmallVec<[Chunk; 16]>) -> Result<(), Over> {
+    fn write_taken(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: Taken,
+        streams: SmallVec<[Chunk; 16]>,
+    ) -> Result<(), Over> {
         let now = self.moment.at;
         for (id, pattern) in taken.unsubscribed {
             if pattern.contains('/') {
@@ -85,7 +90,7 @@ impl<S: Socket> Session<S> {
             let flow = ServerFrame::Flow { state, queued_messages, queued_bytes };
             chunks.push(Chunk::of(&flow, self.transport.encoding()));
         }
-        self.write_chunks(&chunks)?;
+        self.write_chunks(cx, &chunks)?;
         for job in jobs {
             job.settlement.settle(Outcome::Queued);
         }
@@ -145,27 +150,27 @@ impl<S: Socket> Session<S> {
     }
 
     /// Writes chunks as WebSocket messages of a bounded number of frames.
-    fn write_chunks(&mut self, chunks: &[Chunk]) -> Result<(), Over> {
+    fn write_chunks(&mut self, cx: &mut Context<'_>, chunks: &[Chunk]) -> Result<(), Over> {
         let encoding = self.transport.encoding();
         let (mut from, mut frames, mut bytes) = (0, 0, 0);
         for (at, chunk) in chunks.iter().enumerate() {
             frames += chunk.frames as usize;
             bytes += chunk.bytes.len();
             if at > from && (frames > GATHER_FRAMES || bytes > GATHER_BYTES) {
-                self.write_one(Chunk::join(encoding, &chunks[from..at]))?;
+                self.write_one(cx, Chunk::join(encoding, &chunks[from..at]))?;
                 (from, frames, bytes) = (at, chunk.frames as usize, chunk.bytes.len());
             }
         }
         if from < chunks.len() {
-            self.write_one(Chunk::join(encoding, &chunks[from..]))?;
+            self.write_one(cx, Chunk::join(encoding, &chunks[from..]))?;
         }
         Ok(())
     }
 
-    fn write_one(&mut self, chunk: Chunk) -> Result<(), Over> {
+    fn write_one(&mut self, cx: &mut Context<'_>, chunk: Chunk) -> Result<(), Over> {
         let metrics = &self.context.metrics;
         metrics.socket_writes.increment(1);
         metrics.bytes_written.increment(chunk.bytes.len() as u64);
-        self.transport.write(chunk).map_err(|_| Over::Left)
+        self.transport.write(cx, chunk).map_err(|_| Over::Left)
     }
 }
