@@ -215,11 +215,14 @@ impl<S: Socket> Transport<S> {
     /// Whether buffers have another size than they should, and nothing is in them.
     pub(super) fn wants_refit(&mut self) -> bool {
         let wire = self.socket.get_mut();
-        // More waited than the small buffer took at once.
-        if std::mem::take(&mut wire.filled) && self.quiet {
+        if !wire.meter.is_between_messages() {
+            return false;
+        }
+        // More waited than the small buffer took at once, and that not for one large message.
+        if std::mem::take(&mut wire.filled) && self.quiet && !self.had_large {
             (self.quiet, self.had_large) = (false, true);
         }
-        self.had_large && self.socket.get_ref().meter.is_between_messages()
+        self.had_large
     }
 
     /// Gives back the buffers that a large message left behind, as the library's never shrink, and takes some that fit
