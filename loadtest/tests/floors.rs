@@ -41,6 +41,17 @@ async fn redis_alone_carries_more_in_larger_batches() {
 }
 
 #[tokio::test]
+async fn floors_at_a_rate_keep_to_it_and_show_how_long_a_message_takes() {
+    for (spec, rate) in [("axum", 2_000.0), ("redis,4", 2_000.0)] {
+        let floor = floor_alone(spec, "direct --agents 10 --rate 2000").await;
+        let throughput = figure(&floor, "throughput_per_s");
+        assert!((throughput - rate).abs() < rate / 10.0, "{floor}");
+        // A system call takes longer than a microsecond, and nothing waits for a second.
+        assert!((0.001..1_000.0).contains(&figure(&floor, "p99_ms")), "{floor}");
+    }
+}
+
+#[tokio::test]
 async fn a_floor_that_cannot_be_compared_is_refused() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-loadtest"));
     command.args("run fan-out --agents 4 --no-relay --pairs 1 --floor=axum".split(' '));

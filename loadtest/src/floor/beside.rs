@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::floor::bus;
 use crate::floor::client::{self, FloorFigures, FloorMemory};
 use crate::floor::fan_out;
+use crate::floor::paced;
 use crate::floor::process::FloorProcess;
 use crate::floor::spec::{FloorSpec, ServerSpec, Upgrade};
 use crate::floor::store;
@@ -81,10 +82,16 @@ pub async fn take_turns(bench: &Bench, scenario: &Scenario, turns: &Turns) -> an
             match (kind.context("no floor")?, beside.spec) {
                 (FloorKind::Echo, FloorSpec::Server(server)) => {
                     let floor = FloorProcess::start(server).await?;
-                    beside.echoes.push(client::echo(&trial, &floor).await?);
+                    beside.echoes.push(match trial.plan().rate {
+                        Some(rate) => paced::echo(&trial, &floor, rate).await?,
+                        None => client::echo(&trial, &floor).await?,
+                    });
                 }
                 (FloorKind::Echo, FloorSpec::Redis { batch }) => {
-                    beside.echoes.push(bus::carry(&trial, batch).await?);
+                    beside.echoes.push(match trial.plan().rate {
+                        Some(rate) => paced::carry(&trial, batch, rate).await?,
+                        None => bus::carry(&trial, batch).await?,
+                    });
                 }
                 (FloorKind::Broadcast, FloorSpec::Server(ServerSpec { upgrade: Upgrade::Raw, .. })) => {
                     beside.echoes.push(fan_out::broadcast(&trial).await?);

@@ -16,11 +16,12 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::floor::client::FloorFigures;
 use crate::launch::RedisServer;
+use crate::plan::Plan;
 use crate::trial::Trial;
 use crate::trial::live::add;
 use crate::trial::stage::Window;
 
-const CHANNEL: &str = "floor";
+pub(super) const CHANNEL: &str = "floor";
 /// What goes between instances beside a payload: addresses, number, time.
 const ENVELOPE_BYTES: usize = 128;
 /// Batches under way, those that were published and not received among them: Redis is never without work, and no buffer fills up.
@@ -45,7 +46,7 @@ pub async fn carry(trial: &Trial<'_>, batch: u32) -> anyhow::Result<FloorFigures
     let carried = Arc::new(AtomicU64::new(0));
     let window = Window::soon(plan.warm_up(), plan.duration());
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    let body = Bytes::from(vec![b'x'; (plan.payload + ENVELOPE_BYTES) * batch as usize]);
+    let body = Bytes::from(vec![b'x'; batch_bytes(plan, batch)]);
     for _ in 0..PUBLISHERS {
         tasks.spawn(publish(publisher.clone(), body.clone(), Arc::clone(&room), window));
     }
@@ -73,10 +74,19 @@ pub async fn carry(trial: &Trial<'_>, batch: u32) -> anyhow::Result<FloorFigures
     publisher.quit().await?;
     server.child.stop().await?;
     let carried = carried.load(Ordering::Relaxed) as f64;
-    Ok(FloorFigures { throughput: carried / plan.duration, per_cpu_second: carried / cpu_seconds })
+    Ok(FloorFigures {
+        throughput: carried / plan.duration,
+        per_cpu_second: carried / cpu_seconds,
+        latency: None,
+    })
 }
 
-async fn connect(server: &RedisServer) -> anyhow::Result<Client> {
+/// Of a PUBLISH with so many messages.
+pub(super) fn batch_bytes(plan: &Plan, batch: u32) -> usize {
+    (plan.payload + ENVELOPE_BYTES) * batch as usize
+}
+
+pub(super) async fn connect(server: &RedisServer) -> anyhow::Result<Client> {
     let performance =
         PerformanceConfig { broadcast_channel_capacity: RECEIVED_MAX, ..PerformanceConfig::default() };
     let client =

@@ -15,6 +15,7 @@ use crate::agent::{ConnectError, Ended, Socket};
 use crate::clock;
 use crate::floor::process::FloorProcess;
 use crate::plan::{EncodingChoice, Plan};
+use crate::report::figures::Milliseconds;
 use crate::trial::Trial;
 use crate::trial::stage::{Stage, Window};
 
@@ -30,6 +31,8 @@ pub struct FloorFigures {
     pub throughput: f64,
     /// Echoes, or deliveries, for each second of its CPU time.
     pub per_cpu_second: f64,
+    /// How long they took, at a rate.
+    pub latency: Option<Milliseconds>,
 }
 
 /// What a floor holds in memory.
@@ -63,7 +66,11 @@ pub async fn echo(trial: &Trial<'_>, floor: &FloorProcess) -> anyhow::Result<Flo
         ended?.context("the floor closed a connection")?;
     }
     let counted = counted.load(Ordering::Relaxed) as f64;
-    Ok(FloorFigures { throughput: counted / plan.duration, per_cpu_second: counted / cpu_seconds })
+    Ok(FloorFigures {
+        throughput: counted / plan.duration,
+        per_cpu_second: counted / cpu_seconds,
+        latency: None,
+    })
 }
 
 /// Holds as many sockets as the trial has agents.
@@ -96,7 +103,7 @@ pub(super) async fn connect(trial: &Trial<'_>, floor: &FloorProcess) -> Result<V
     stream::iter((0..trial.plan().agents).map(one)).buffered(CONNECTING_MAX).try_collect().await
 }
 
-fn message(plan: &Plan) -> Message {
+pub(super) fn message(plan: &Plan) -> Message {
     let text = "x".repeat(plan.payload);
     match plan.encoding {
         EncodingChoice::Json | EncodingChoice::Mixed => Message::Text(text.into()),

@@ -57,7 +57,11 @@ pub async fn broadcast(trial: &Trial<'_>) -> anyhow::Result<FloorFigures> {
         ended?.context("the floor closed a connection")?;
     }
     let counted = counted.load(Ordering::Relaxed) as f64;
-    Ok(FloorFigures { throughput: counted / plan.duration, per_cpu_second: counted / cpu_seconds })
+    Ok(FloorFigures {
+        throughput: counted / plan.duration,
+        per_cpu_second: counted / cpu_seconds,
+        latency: None,
+    })
 }
 
 async fn publisher(target: &Target) -> anyhow::Result<Socket> {

@@ -8,6 +8,7 @@ pub mod beside;
 pub mod bus;
 pub mod client;
 pub mod fan_out;
+pub mod paced;
 pub mod process;
 pub mod serve;
 pub mod spec;

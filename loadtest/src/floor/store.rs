@@ -72,6 +72,7 @@ pub async fn append(trial: &Trial<'_>, batch: u32) -> anyhow::Result<FloorFigure
     Ok(FloorFigures {
         throughput: stored_in_window / plan.duration,
         per_cpu_second: stored_in_window / cpu_seconds,
+        latency: None,
     })
 }
 

@@ -46,6 +46,10 @@ pub struct FloorReport {
     pub cpu_ratio: Option<f64>,
     /// The relay's messages for each CPU second of Redis by these, where the floor is Redis.
     pub redis_cpu_ratio: Option<f64>,
+    /// 99 of 100 come within, in milliseconds, at a rate.
+    pub p99_ms: Option<f64>,
+    /// The relay's by this.
+    pub p99_ratio: Option<f64>,
     /// Resident memory for each connection.
     pub rss_bytes_per_connection: Option<f64>,
     /// The same after each carried a message.
@@ -63,6 +67,8 @@ pub struct RelayFigures {
     pub throughput_per_s: f64,
     /// Messages for each second of its CPU time.
     pub messages_per_cpu_second: Option<f64>,
+    /// 99 of 100 arrive within, in milliseconds.
+    pub p99_ms: f64,
     /// Messages for each second of Redis's CPU time.
     pub messages_per_redis_cpu_second: Option<f64>,
     /// Resident memory for each connection.
@@ -79,6 +85,7 @@ impl FloorReport {
         };
         let throughput_per_s = median(beside.echoes.iter().map(|turn| turn.throughput));
         let messages_per_cpu_second = median(beside.echoes.iter().map(|turn| turn.per_cpu_second));
+        let p99_ms = median(beside.echoes.iter().filter_map(|turn| Some(turn.latency?.p99)));
         let rss = median(beside.memory.iter().map(|turn| turn.rss_bytes_per_connection));
         let rss_after = median(beside.memory.iter().filter_map(|turn| turn.rss_bytes_after_message));
         FloorReport {
@@ -93,6 +100,8 @@ impl FloorReport {
                     .filter(|_| matches!(beside.spec, FloorSpec::Redis { .. })),
                 messages_per_cpu_second,
             ),
+            p99_ms,
+            p99_ratio: ratio(Some(relay.p99_ms), p99_ms),
             rss_bytes_per_connection: rss,
             rss_bytes_after_message: rss_after,
             rss_ratio: ratio(relay.rss_bytes_per_connection, rss),

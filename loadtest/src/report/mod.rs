@@ -130,6 +130,7 @@ impl Report {
         let relay = RelayFigures {
             throughput_per_s,
             messages_per_cpu_second,
+            p99_ms: Milliseconds::of(&latency).p99,
             messages_per_redis_cpu_second,
             rss_bytes_per_connection,
             rss_bytes_per_connection_at_end: at_end,

@@ -141,13 +141,14 @@ impl FloorReport {
                 ratio(self.throughput_ratio)
             )
         });
+        let p99 = self.p99_ms.map(|ms| format!("p99 {ms:.3} ms{}", ratio(self.p99_ratio)));
         let memory = self
             .rss_bytes_per_connection
             .map(|bytes| format!("{} a connection{}", kib(bytes), ratio(self.rss_ratio)));
         let after = self
             .rss_bytes_after_message
             .map(|bytes| format!("{} after a message{}", kib(bytes), ratio(self.rss_ratio_after_message)));
-        [echoes, memory, after].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+        [echoes, p99, memory, after].into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 }
 

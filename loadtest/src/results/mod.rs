@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use crate::peer::Peer;
 use crate::print;
 use crate::report::Report;
-use crate::results::cases::{CASES, Case, Figure};
+use crate::results::cases::{CASES, Case, Figure, Pace};
 use crate::run::run_words;
 
 /// Arguments of `bench`.
@@ -66,8 +66,10 @@ pub(crate) struct Shown {
 impl From<&Case> for Entry {
     fn from(case: &Case) -> Entry {
         let words = case.arguments.split_whitespace().map(str::to_owned).collect();
-        let Case { name, once, on_request, figure, .. } = *case;
-        Entry { name: name.to_owned(), words, once, at_own_pace: on_request, figure, peer: None }
+        let Case { name, pace, figure, .. } = *case;
+        let at_own_pace = matches!(pace, Pace::Own | Pace::OnRequest);
+        let once = pace != Pace::InTurns;
+        Entry { name: name.to_owned(), words, once, at_own_pace, figure, peer: None }
     }
 }
 
@@ -98,7 +100,7 @@ pub async fn bench(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
 
 /// The relay's own rows.
 fn own(args: &BenchArgs) -> Vec<Entry> {
-    CASES.iter().filter(|case| args.swarm || !case.on_request).map(Entry::from).collect()
+    CASES.iter().filter(|case| args.swarm || case.pace != Pace::OnRequest).map(Entry::from).collect()
 }
 
 impl Entry {
@@ -158,7 +160,9 @@ mod tests {
     #[test]
     fn the_swarm_is_run_when_asked_for_as_long_as_it_says_and_all_else_as_long_as_the_bench_says() {
         let (brief, whole) = (rows(false), rows(true));
-        assert!(brief.iter().all(|(scenario, duration, _)| scenario != "swarm" && *duration == 2));
+        let own = |scenario: &str| ["peak", "overload"].contains(&scenario);
+        assert!(brief.iter().all(|(scenario, ..)| scenario != "swarm"));
+        assert!(brief.iter().all(|(scenario, duration, _)| own(scenario) == (*duration != 2)));
         assert!(brief.iter().any(|(.., pairs)| *pairs == 7));
         assert_eq!(whole.len(), brief.len() + 1);
         assert!(whole.contains(&("swarm".to_owned(), 30, 1)), "{whole:?}");

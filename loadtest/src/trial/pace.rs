@@ -52,7 +52,7 @@ impl Schedule {
     }
 
     /// The intended time of the next send, if that has come and traffic has not ended.
-    fn due(&mut self, window: &Window, now_ns: u64) -> Option<u64> {
+    pub(crate) fn due(&mut self, window: &Window, now_ns: u64) -> Option<u64> {
         let at_ns = window.start_ns + offset_ns(self.turn + self.sent * self.turns, self.rate);
         if at_ns > now_ns || at_ns >= window.end_ns {
             return None;
