@@ -16,6 +16,8 @@ use crate::router::envelope;
 const BATCH_BYTES: usize = 128 * 1024;
 /// The same in items, each of which may cost the receiver some microseconds.
 const BATCH_ITEMS: usize = 512;
+/// A batch of so many items is worth a publish at once.
+const LONG_ITEMS: usize = 128;
 /// What may wait for one destination: a second of traffic at the highest rates measured.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -104,6 +106,12 @@ impl Outbox {
             None => *waiting = Waiting::default(),
         }
         batch
+    }
+
+    /// Whether something waits that is worth waiting for more.
+    pub(super) fn is_short(&self) -> bool {
+        let waiting = self.0.lock();
+        waiting.batches.front().is_some_and(|batch| batch.items < LONG_ITEMS)
     }
 
     /// Whether nothing waits and nobody publishes.
