@@ -120,3 +120,27 @@ impl Outbox {
         !waiting.busy && waiting.batches.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(outbox: &Outbox, own: &InstanceId) -> Pump {
+        outbox.push(own, None, None, |batch| batch.push(0)).unwrap()
+    }
+
+    #[test]
+    fn what_waits_is_worth_waiting_for_more_until_it_is_long() {
+        let (outbox, own) = (Outbox::default(), InstanceId::parse("own").unwrap());
+        assert!(!outbox.is_short(), "nobody waits for nothing");
+        assert_eq!(push(&outbox, &own), Pump::Start);
+        assert_eq!(outbox.next().map(|batch| batch.items), Some(1));
+        assert!(!outbox.is_short());
+        for items in 1..2 * LONG_ITEMS {
+            assert_eq!(push(&outbox, &own), Pump::Running);
+            assert_eq!(outbox.is_short(), items < LONG_ITEMS, "{items}");
+        }
+        assert_eq!(outbox.next().map(|batch| batch.items), Some(2 * LONG_ITEMS - 1));
+        assert!(!outbox.is_short() && outbox.next().is_none() && outbox.is_idle());
+    }
+}

@@ -9,14 +9,15 @@ mod party;
 mod phases;
 pub(crate) mod surge;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
+use crate::floor::beside::execute;
 use crate::scenario::overload::surge::{Group, Surge};
 use crate::scenario::{Scenario, direct};
-use crate::search::{Found, search};
+use crate::search::{Found, RATE_START, search};
 use crate::throttle::Throttle;
 use crate::trial::Trial;
 use crate::trial::performance::Performance;
@@ -68,13 +69,25 @@ fn run<'t>(trial: &'t Trial<'t>) -> BoxFuture<'t, anyhow::Result<Performance>> {
     })
 }
 
-/// The highest rate of plain pairs on these relays.
+/// The highest rate of plain pairs on these relays. At the edge it is luck whether a rate is met: this one is met again, for as
+/// long as a phase of the scenario.
 pub(crate) async fn highest(bench: &Bench) -> anyhow::Result<(u32, Found)> {
     let mut bench = bench.clone();
+    let phase_s = bench.plan.duration / 3.0;
     bench.plan.duration = SEARCH_S;
-    let (found, _) = search(&bench, &direct::SCENARIO, bench.plan.goal()).await?;
-    let Some(rate) = found.highest_rate else { bail!("no rate met {}", found.target) };
-    Ok((rate, found))
+    let (mut found, _) = search(&bench, &direct::SCENARIO, bench.plan.goal()).await?;
+    let Some(mut rate) = found.highest_rate else { bail!("no rate met {}", found.target) };
+    bench.plan.duration = phase_s;
+    loop {
+        bench.plan.rate = Some(rate);
+        let turn = execute(&bench, &direct::SCENARIO).await?;
+        if found.target.missed(&turn, &bench.plan).is_none() {
+            found.highest_rate = Some(rate);
+            return Ok((rate, found));
+        }
+        rate = rate / 10 * 9;
+        ensure!(rate >= RATE_START, "no rate met {} twice", found.target);
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a factor of a rate, above 1")]
