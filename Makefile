@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 SOCKETIO := loadtest/peers/socketio
 NODE_PROJECTS := tests/clients/node tests/browser $(SOCKETIO)
-SCRIPTS := .ci/run $(wildcard tests/setup/*.sh)
+SCRIPTS := .ci/run loadtest/profile.sh $(wildcard tests/setup/*.sh)
 REFERENCE := relay/CONFIGURATION.md
 WRITE_REFERENCE := cargo run --quiet --package agent-relay -- config --markdown
 
