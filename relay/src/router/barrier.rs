@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use crate::bus::Channel;
 use crate::directory::Entry;
@@ -16,6 +18,52 @@ use crate::router::link::Link;
 const LOOK: Duration = Duration::from_millis(250);
 /// An instance that several looks in a row found deaf is gone: one look may fall into a change of its connection.
 const DEAF_LOOKS: u32 = 3;
+
+/// Looks that stand further apart than this say nothing together.
+const STALE: Duration = Duration::from_secs(1);
+
+/// What was found of whether an instance still listens. It is asked once, however many of its agents are waited for.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    asked_at: Option<Instant>,
+    /// So often in a row nobody listened.
+    deaf: u32,
+    /// What had a lower number then was on its way.
+    upto: u64,
+}
+
+impl Looks {
+    /// Takes on to ask, if nobody has just now.
+    fn begin(&self) -> bool {
+        let (mut found, now) = (self.0.lock(), Instant::now());
+        let since = found.asked_at.map(|at| now - at);
+        if since.is_some_and(|since| since < LOOK) {
+            return false;
+        }
+        if since.is_some_and(|since| since > STALE) {
+            found.deaf = 0;
+        }
+        found.asked_at = Some(now);
+        true
+    }
+
+    /// Below which number nothing will be reported any more, if that is clear now.
+    fn end(&self, is_deaf: bool, next_seq: u64) -> Option<u64> {
+        let mut found = self.0.lock();
+        if !is_deaf {
+            found.deaf = 0;
+            return None;
+        }
+        if found.deaf == 0 {
+            found.upto = next_seq;
+        }
+        found.deaf = (found.deaf + 1) % DEAF_LOOKS;
+        (found.deaf == 0).then_some(found.upto)
+    }
+}
 
 /// What is sent now may not go another way before everything under way here is settled.
 pub(super) struct Barrier {
@@ -44,15 +92,16 @@ impl Router {
     /// Waits until all before `seq` on a link is settled: reported, given up by the outcome time-out, or given up here,
     /// as an instance that was killed would hold its agents up that long wherever they went.
     pub(super) async fn pass(&self, link: &Link, seq: u64) {
-        let mut deaf = 0;
         while tokio::time::timeout(LOOK, link.settled_before(seq)).await.is_err() {
+            if !link.looks.begin() {
+                continue;
+            }
             // A batch of nothing: only how many receivers it has is of interest.
             let nothing = envelope::begin(&self.instance).into();
-            let listeners = self.bus.publish(&Channel::inbox(&link.peer), nothing).await;
-            deaf = if listeners == Ok(0) { deaf + 1 } else { 0 };
-            if deaf == DEAF_LOOKS {
+            let listeners = self.publish_batch(&Channel::inbox(&link.peer), nothing, 0).await;
+            if let Some(upto) = link.looks.end(listeners == Ok(0), link.next_seq()) {
                 // Dropped, their settlements say `unknown`.
-                drop(link.give_up_before(seq));
+                drop(link.give_up_before(upto));
             }
         }
     }

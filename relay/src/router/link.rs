@@ -14,6 +14,7 @@ use crate::bus::InstanceId;
 use crate::clock;
 use crate::entropy::Keys;
 use crate::outbound::Settlement;
+use crate::router::barrier::Looks;
 use crate::router::envelope::{self, Ack, Direct, Nack};
 use crate::router::held::SILENCE;
 use crate::router::outbox::{Outbox, Pump};
@@ -26,6 +27,7 @@ const PENDING_MAX: usize = 131_072;
 pub(super) struct Link {
     pub(super) peer: InstanceId,
     pub(super) outbox: Outbox,
+    pub(super) looks: Looks,
     state: Mutex<State>,
     reported: Notify,
     /// Messages that came by the peer's link to here, and of which it is still to hear.
@@ -167,7 +169,8 @@ impl Link {
     pub(super) fn new(peer: InstanceId, first: u64) -> Link {
         let (pending, held, used_at) = (VecDeque::new(), HashMap::default(), Instant::now());
         let state = Mutex::new(State { first, pending, held, carried_out: 0, used_at });
-        Link { peer, outbox: Outbox::default(), state, reported: Notify::new(), owed: Mutex::default() }
+        let (outbox, looks) = (Outbox::default(), Looks::default());
+        Link { peer, outbox, looks, state, reported: Notify::new(), owed: Mutex::default() }
     }
 
     /// Puts a message in line. Numbers follow the order in line, as both are given under one lock.

@@ -1,5 +1,6 @@
-//! Natural batching: while one publish to a destination is under way, the next batch collects. No timer, so a quiet relay
-//! adds no latency; no second publish at once, so order is kept.
+//! Natural batching: while one publish to a destination is under way, the next batch collects; on a busy link for a
+//! millisecond (`publish`). Where nothing waits nothing is kept back, so a quiet relay adds no latency; no second publish at
+//! once, so order is kept.
 
 use std::collections::VecDeque;
 

@@ -20,8 +20,8 @@ use crate::router::route::UNAVAILABLE_RETRY_MS;
 use crate::router::tenant::Tenant;
 use crate::telemetry::outcome::Outcome;
 
-/// The least time between two batches to one instance while more than one is needed: a publish costs as much as ten messages do,
-/// here, in Redis and there, and of eight instances each has 56 ways to fill.
+/// The least time between two batches to one instance while more than one is needed: a publish costs far more than a message
+/// in it does, here, in Redis and there, and eight instances have 56 links to fill.
 const GATHER: Duration = Duration::from_millis(1);
 
 impl Router {
@@ -178,7 +178,7 @@ impl Router {
         pushed.is_ok()
     }
 
-    async fn publish_batch(
+    pub(super) async fn publish_batch(
         &self,
         channel: &Channel,
         payload: Bytes,

@@ -304,6 +304,8 @@ mod tests {
 
     /// What the pipe holds: less than any frame here.
     const PIPE_BYTES: usize = 100;
+    /// What is never heard fails a test after this.
+    const PATIENCE: Duration = Duration::from_secs(10);
     const READ_BUFFER_BYTES: usize = 512;
 
     async fn pair() -> (Transport<DuplexStream>, WebSocketStream<DuplexStream>) {
@@ -365,7 +367,8 @@ mod tests {
             }
             heard
         };
-        let (sent, heard) = tokio::join!(transport.send(chunk(50)), heard);
+        let both = async { tokio::join!(transport.send(chunk(50)), heard) };
+        let (sent, heard) = tokio::time::timeout(PATIENCE, both).await.unwrap();
         sent.unwrap();
         let kinds: Vec<_> = heard.iter().map(|message| (message.is_pong(), message.len())).collect();
         assert_eq!(kinds, [(false, PIPE_BYTES - 4), (true, 3), (false, 50)]);

@@ -120,6 +120,13 @@ impl Fleet {
         Session { name, registration, outbound, agent, address }
     }
 
+    /// Batches that all instances have published.
+    pub(super) fn batches(&self) -> u64 {
+        let page = self.metrics.render();
+        let line = page.lines().find_map(|line| line.strip_prefix("relay_bus_batches_published_total "));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
+
     pub(super) async fn end(self) {
         self.stop.cancel();
         self.tracker.close();

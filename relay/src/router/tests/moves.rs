@@ -50,3 +50,43 @@ async fn what_a_dead_instance_had_holds_nobody_up() {
     ledger.judge(&[]);
     assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
 }
+
+/// Whether an instance still listens is asked for all its agents at once.
+#[tokio::test(start_paused = true)]
+async fn however_many_a_dead_instance_had_it_is_asked_once_at_a_time() {
+    const AGENTS: u64 = 40;
+    let agent = |number: u64| format!("mover-{number}");
+    let mut fleet = Fleet::of(3, Faults::none(), 1).await;
+    let sender = fleet.join(0, "sender").await;
+    let (mut there, mut here, mut ledger) = (Vec::new(), Vec::new(), Ledger::default());
+    for number in 0..AGENTS {
+        there.push(fleet.join(1, &agent(number)).await);
+        fleet.send(&sender, number, &format!("agent/{}", agent(number)), &mut ledger);
+    }
+    tokio::time::sleep(OUTCOME_TIMEOUT / 10).await;
+    for session in &there {
+        session.drain(&mut ledger);
+    }
+    fleet.buses[1].set_health(BusHealth::Deaf);
+    fleet.send(&sender, AGENTS, &format!("agent/{}", agent(0)), &mut ledger);
+    tokio::time::sleep(OUTCOME_TIMEOUT / 10).await;
+    fleet.buses[1].unsubscribe(&Channel::inbox(&InstanceId::parse("instance-1").unwrap()));
+    there.into_iter().for_each(Session::break_off);
+    for number in 0..AGENTS {
+        here.push(fleet.join(2, &agent(number)).await);
+        fleet.send(&sender, AGENTS + 1 + number, &format!("agent/{}", agent(number)), &mut ledger);
+    }
+    tokio::time::sleep(OUTCOME_TIMEOUT / 10).await;
+    let before = fleet.batches();
+    tokio::time::sleep(OUTCOME_TIMEOUT / 2).await;
+    assert_eq!(fleet.batches() - before, 2);
+    tokio::time::sleep(OUTCOME_TIMEOUT * 2 / 10).await;
+    for session in &here {
+        session.drain(&mut ledger);
+    }
+    sender.drain(&mut ledger);
+    let settled = usize::try_from(2 * AGENTS).unwrap();
+    assert_eq!((ledger.count(Mark::Queued), ledger.count(Mark::Unknown)), (settled, 1));
+    ledger.judge(&[]);
+    assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
+}
