@@ -21,7 +21,7 @@ run: ## a relay with its console page on this machine; no other server needed
 
 test: setup fmt-check scripts lint docs generated-check unit clients peers ## everything that CI runs
 
-bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; some minutes, more for each peer; SWARM=1 make bench adds 50,000 agents
+bench: ## the relay beside bare servers, and peers that are installed (loadtest/PEERS.md), in turn: prints the table and writes loadtest/RESULTS.md; half an hour with three peers; SWARM=1 make bench adds 50,000 agents
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
 	@tests/setup/node.sh $(SOCKETIO) || echo 'bench: without Socket.IO' >&2

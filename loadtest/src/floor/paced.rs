@@ -71,7 +71,9 @@ pub async fn echo(trial: &Trial<'_>, floor: &FloorProcess, rate: u32) -> anyhow:
     tokio::time::sleep_until(clock::instant(window.end_ns)).await;
     let cpu_seconds = floor.process.cpu_seconds()? - before;
     let mut all = Latencies::new()?;
-    while let Some(ended) = tasks.join_next().await {
+    while let Some(ended) =
+        tokio::time::timeout(PATIENCE, tasks.join_next()).await.context("an echo did not come")?
+    {
         all.0.add(ended??.0)?;
     }
     Ok(all.figures(plan.duration, cpu_seconds))

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_swarm_is_run_when_asked_for_as_long_as_it_says_and_all_else_as_long_as_the_bench_says() {
+    fn the_swarm_is_run_when_asked_for_and_what_has_no_pace_of_its_own_as_long_as_the_bench_says() {
         let (brief, whole) = (rows(false), rows(true));
         let own = |scenario: &str| ["peak", "overload"].contains(&scenario);
         assert!(brief.iter().all(|(scenario, ..)| scenario != "swarm"));
