@@ -95,7 +95,7 @@ impl App {
             Arc::clone(&directory),
             streams,
             Arc::clone(&metrics),
-            lifecycle.services.clone(),
+            lifecycle.errands.clone(),
             routing(config),
         );
         run(&router, events, &lifecycle);
@@ -114,7 +114,7 @@ impl App {
             overload,
             authenticator: Arc::clone(&identity.authenticator),
             metrics: Arc::clone(&metrics),
-            tracker: lifecycle.services.clone(),
+            tracker: lifecycle.errands.clone(),
             standing,
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(config),
@@ -163,15 +163,7 @@ impl App {
         self.metrics.draining.set(1.0);
         self.lifecycle.drain.cancel();
         self.context.router.close_all(|| self.context.leave_signal());
-        self.lifecycle.sessions.close();
-        // A second is kept for the bus.
-        let patience = self.drain.saturating_sub(Duration::from_secs(1));
-        let left = tokio::time::timeout(patience, self.lifecycle.sessions.wait()).await.is_ok();
-        self.lifecycle.stop.cancel();
-        self.lifecycle.services.close();
-        let ended =
-            tokio::time::timeout(Duration::from_secs(1), self.lifecycle.services.wait()).await.is_ok();
-        left && ended
+        self.lifecycle.end(self.drain).await
     }
 }
 
@@ -316,8 +308,8 @@ fn presence(
     lifecycle: &Lifecycle,
 ) -> Arc<Presence> {
     let grace = Duration::from_millis(config.session.presence_grace_ms);
-    let (directory, services) = (Arc::clone(directory), lifecycle.services.clone());
-    let presence = Presence::new(directory, Arc::clone(metrics), services, grace);
+    let (directory, errands) = (Arc::clone(directory), lifecycle.errands.clone());
+    let presence = Presence::new(directory, Arc::clone(metrics), errands, grace);
     lifecycle.services.spawn(Arc::clone(&presence).run(lifecycle.stop.clone()));
     presence
 }

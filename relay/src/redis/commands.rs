@@ -7,7 +7,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::{Client, WithOptions};
@@ -27,6 +28,8 @@ const UNDER_WAY_MAX: usize = 1 << 14;
 
 /// Bytes under way at a time: some half second of a gigabit.
 const BYTES_MAX: usize = 64 << 20;
+/// How often it is looked at the end whether all is answered: a hundredth of what a goodbye may take.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Hands out questions to Redis. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +44,7 @@ pub(crate) struct Commands {
 struct UnderWay {
     questions: AtomicUsize,
     bytes: AtomicUsize,
+    is_over: AtomicBool,
 }
 
 /// Redis is away, or too many questions are under way: nothing was sent.
@@ -76,7 +80,7 @@ impl Commands {
         let call = breaker.call().map_err(|_| Refused)?;
         let question = self.question(bytes, Some(call))?;
         // Counted before it is compared, and counted out when it is dropped.
-        let UnderWay { questions, bytes } = &*self.under_way;
+        let UnderWay { questions, bytes, .. } = &*self.under_way;
         let full =
             questions.load(Ordering::Relaxed) > UNDER_WAY_MAX || bytes.load(Ordering::Relaxed) > BYTES_MAX;
         if full { Err(Refused) } else { Ok(question) }
@@ -88,12 +92,21 @@ impl Commands {
     }
 
     fn question(&self, bytes: usize, call: Option<Call>) -> Result<Question, Refused> {
-        if !self.link.reachable() {
+        if !self.link.reachable() || self.under_way.is_over.load(Ordering::Relaxed) {
             return Err(Refused);
         }
         self.under_way.questions.fetch_add(1, Ordering::Relaxed);
         self.under_way.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(Question { commands: self.clone(), bytes, call })
+    }
+
+    /// Nothing more is asked; ends when all that was has its answer. What is asked of a client that has said goodbye fred lets
+    /// wait for its whole time.
+    pub(super) async fn end(self) {
+        self.under_way.is_over.store(true, Ordering::Relaxed);
+        while self.under_way.questions.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The state of the connection.

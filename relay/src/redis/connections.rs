@@ -42,10 +42,21 @@ impl Connections {
 
     /// Connects a client and keeps it connected until `token` ends it.
     pub(crate) fn keep(&self, client: Client, token: CancellationToken) {
+        self.keep_for(client, token, std::future::ready(()));
+    }
+
+    /// The same; before the client says goodbye `last` is waited for.
+    pub(super) fn keep_for(
+        &self,
+        client: Client,
+        token: CancellationToken,
+        last: impl Future<Output = ()> + Send + 'static,
+    ) {
         let mut connection = client.connect();
         self.tracker.spawn(async move {
             token.cancelled().await;
             let goodbye = async {
+                last.await;
                 tokio::select! {
                     // fred may end the connection without answering, seen on an idle subscriber.
                     _ = &mut connection => return,

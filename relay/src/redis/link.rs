@@ -15,7 +15,6 @@ use futures_util::future::join_all;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::redis::options;
 use crate::redis::{RedisSettings, Topology};
@@ -131,8 +130,8 @@ impl Link {
         drop(self.up.subscribe().wait_for(|connection| *connection > 0).await);
     }
 
-    /// Keeps asking until the token ends it. To be called before the client connects; listens from the call on.
-    pub(crate) fn watch(self: Arc<Self>, token: CancellationToken) -> impl Future<Output = ()> + Send {
+    /// Keeps asking. To be called before the client connects; listens from the call on.
+    pub(crate) fn watch(self: Arc<Self>) -> impl Future<Output = ()> + Send {
         let (mut errors, mut connects) = (self.client.error_rx(), self.client.reconnect_rx());
         async move {
             let (mut pause, mut told) = (Duration::ZERO, String::new());
@@ -140,7 +139,6 @@ impl Link {
                 tokio::select! {
                     // Errors before connections: an error that waits is older than the connection that followed it.
                     biased;
-                    () = token.cancelled() => return,
                     error = errors.recv() => match error {
                         Err(RecvError::Closed) => return,
                         Err(RecvError::Lagged(_)) => self.down("connection lost"),

@@ -92,20 +92,20 @@ impl Redis {
         let link =
             Arc::new(Link::new(client.with_options(&options::at_most_once()), topology.clone(), &settings));
         let commands = Commands::new(&client, link.clone());
-        let watch = link.clone().watch(token.clone());
-        tracker.spawn(watch);
+        let watch = link.clone().watch();
+        tracker.spawn(token.clone().run_until_cancelled_owned(watch));
         let eviction = Eviction::default();
         tracker.spawn(eviction.clone().watch(&link, topology, token.clone()));
         let connections = Connections::new(server, tracker, token.clone());
         let replicas = settings.replicas.map(|replicas| {
             let client = options::client(connections.server(), Purpose::Commands);
             let replicas = Replicas::new(client.clone(), &commands, replicas);
-            connections.tracker().spawn(Arc::clone(&replicas).run(token.clone()));
-            connections.keep(client, token.clone());
+            connections.tracker().spawn(token.clone().run_until_cancelled_owned(Arc::clone(&replicas).run()));
+            connections.keep_for(client, token.clone(), commands.clone().end());
             replicas
         });
         let redis = Redis { connections, commands, eviction, replicas };
-        redis.connections.keep(client, token);
+        redis.connections.keep_for(client, token, redis.commands.clone().end());
         if tokio::time::timeout(FIRST_ANSWER, link.up()).await.is_err() {
             tracing::warn!("Redis does not answer; trying on");
         }

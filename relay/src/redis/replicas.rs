@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{Notify, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::redis::options;
 use crate::redis::{Commands, Topology};
@@ -97,13 +96,10 @@ impl Replicas {
         heard.await.unwrap_or(false) && self.ground(key) == begun
     }
 
-    /// Asks until the token ends it.
-    pub(super) async fn run(self: Arc<Self>, token: CancellationToken) {
+    /// Asks whenever something is to be known.
+    pub(super) async fn run(self: Arc<Self>) {
         loop {
-            tokio::select! {
-                () = token.cancelled() => return,
-                () = self.more.notified() => {}
-            }
+            self.more.notified().await;
             let waiting = std::mem::take(&mut *self.waiting.lock());
             join_all(waiting.into_iter().map(|(node, those)| self.ask(node, those))).await;
         }

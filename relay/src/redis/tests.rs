@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fred::interfaces::PubsubInterface as _;
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,4 +53,15 @@ async fn whether_redis_evicts_is_seen_at_each_connection() {
     server.kill();
     server.restart().await;
     eventually("it is seen to be put right", async || !evicts()).await;
+}
+
+#[tokio::test]
+async fn the_goodbye_waits_for_the_answers_and_nothing_is_asked_after_it() {
+    let (server, token) = (TestServer::start().await, CancellationToken::new());
+    let redis = server.open_until(&token).await;
+    // Not knowing the script it is asked twice, the second time when the end has begun.
+    let asked = join_all((0..50).map(|_| store(&redis)));
+    let (answers, ()) = tokio::join!(asked, async { token.cancel() });
+    assert_eq!(answers, [Some(true); 50]);
+    assert_eq!(store(&redis).await, None);
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::bus::Channel;
 use crate::bus::redis::counters::BusCounters;
@@ -91,16 +90,13 @@ impl Probe {
         Probe { commands, hearing, counters }
     }
 
-    /// Until the token ends it.
-    pub(super) async fn run(self, token: CancellationToken) {
+    /// Goes on and on.
+    pub(super) async fn run(self) {
         let mut heard = 0;
         // Since when probes are answered and not heard.
         let mut silent_since = None;
         loop {
-            tokio::select! {
-                () = token.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
+            tokio::time::sleep(INTERVAL).await;
             let probes = self.hearing.probes.load(Ordering::Relaxed);
             if std::mem::replace(&mut heard, probes) != probes {
                 silent_since = None;

@@ -17,7 +17,6 @@ use fred::types::config::Server;
 use futures_util::future::try_join_all;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
 
 use crate::bus::Channel;
 use crate::bus::outlet::Outlet;
@@ -66,14 +65,13 @@ impl Keeper {
         Keeper { client, topology, outlet, wishes, hearing, counters, errors, connects, asked: None }
     }
 
-    /// Keeps Redis at what is wished until the token ends it.
-    pub(super) async fn run(mut self, token: CancellationToken) {
+    /// Keeps Redis at what is wished.
+    pub(super) async fn run(mut self) {
         let mut connected_before = false;
         loop {
             tokio::select! {
                 // Errors before connections: an error that waits is older than the connection that followed it.
                 biased;
-                () = token.cancelled() => return,
                 error = self.errors.recv() => {
                     if matches!(error, Err(RecvError::Closed)) { return }
                     self.lose();

@@ -185,11 +185,12 @@ impl Shards {
         let topology = self.topology.clone();
         let keeper =
             Keeper::new(client.clone(), topology, outlet, wishes.clone(), hearing.clone(), counters.clone());
-        tracker.spawn(keeper.run(token.clone()));
+        // Ended wherever they are: what they asked a connection that comes back may take seconds.
+        tracker.spawn(token.clone().run_until_cancelled_owned(keeper.run()));
         let in_force = wishes.wish(hearing.channel(), true).boxed();
         self.connections.keep(Client::clone(&client), token.clone());
         let probe = Probe::new(self.commands.clone(), hearing.clone(), counters);
-        tracker.spawn(probe.run(token.clone()));
+        tracker.spawn(token.clone().run_until_cancelled_owned(probe.run()));
         (Shard { node, wishes, hearing, token }, in_force)
     }
 }

@@ -64,8 +64,9 @@ impl RedisDirectory {
         });
         // The lease before any entry: an instance that enters something and dies at once is known to have lived.
         let held = upkeep::first_beat(&inner).await;
-        tracker.spawn(upkeep::beat(inner.clone(), held, token.clone()));
-        tracker.spawn(upkeep::refresh(inner.clone(), token.clone()));
+        let (beat, refresh) = (upkeep::beat(inner.clone(), held), upkeep::refresh(inner.clone()));
+        tracker.spawn(token.clone().run_until_cancelled_owned(beat));
+        tracker.spawn(token.clone().run_until_cancelled_owned(refresh));
         let (wildcards, commands) = (inner.wildcards.clone(), inner.commands.clone());
         tracker.spawn(wildcards.ask(instance.clone(), commands, asked, token.clone()));
         Arc::new(RedisDirectory(inner))

@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 use crate::directory::OwnEntry;
 use crate::directory::redis::{Inner, index, leases, wildcards};
@@ -56,7 +55,7 @@ pub(super) async fn first_beat(inner: &Inner) -> bool {
 }
 
 /// Says each second that this instance lives. Apart from [`refresh`], which may take longer than a lease lasts.
-pub(super) async fn beat(inner: Arc<Inner>, begun: bool, token: CancellationToken) {
+pub(super) async fn beat(inner: Arc<Inner>, begun: bool) {
     let mut connections = inner.commands.link().connections();
     let mut beats = tokio::time::interval(leases::BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,7 +63,6 @@ pub(super) async fn beat(inner: Arc<Inner>, begun: bool, token: CancellationToke
     let mut suspect = !begun;
     loop {
         tokio::select! {
-            () = token.cancelled() => return,
             Ok(()) = connections.changed() => suspect = true,
             _ = beats.tick() => {}
         }
@@ -88,7 +86,7 @@ pub(super) async fn beat(inner: Arc<Inner>, begun: bool, token: CancellationToke
 }
 
 /// Enters everything again, in time or when it may be lost.
-pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
+pub(super) async fn refresh(inner: Arc<Inner>) {
     let now = Instant::now();
     let (mut entries_due, mut wildcards_due) = (now + ENTRIES_EVERY, now + WILDCARDS_EVERY);
     let mut unsaid_due = now + RETRY;
@@ -96,7 +94,6 @@ pub(super) async fn refresh(inner: Arc<Inner>, token: CancellationToken) {
     let mut is_lost = false;
     loop {
         let lost = tokio::select! {
-            () = token.cancelled() => return,
             () = inner.upkeep.lost.notified() => true,
             () = tokio::time::sleep_until(entries_due.min(wildcards_due).min(unsaid_due)) => false,
         };
