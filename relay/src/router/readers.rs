@@ -116,15 +116,21 @@ impl Router {
         self.tracker.spawn(async move {
             while let Some(Owed { ack, closing, .. }) = acks.next() {
                 if let Some(ack) = ack {
-                    match router.streams.acknowledge(inbox.clone(), vec![ack.clone()]).await {
-                        Ok(told) => told.iter().for_each(|told| router.tell_sender(&tenant, told)),
-                        // Nothing else may come that is acknowledged: a full stream takes nothing before it is told.
-                        Err(_) if Arc::strong_count(&acks) > 1 => {
-                            acks.0.lock().owe(ack);
-                            tokio::time::sleep(ACK_RETRY).await;
+                    let counted = match router.streams.acknowledge(inbox.clone(), ack.clone()).await {
+                        Ok(Some(told)) => {
+                            for told in &told {
+                                router.tell_sender(&tenant, told);
+                            }
+                            true
                         }
-                        // The session is gone. If it comes back it is presented that again, and acknowledges it again.
-                        Err(_) => {}
+                        Ok(None) => !router.open_again(&tenant, &ack).await,
+                        Err(_) => false,
+                    };
+                    // Nothing else may come that is acknowledged: a full stream takes nothing before it is told. If the
+                    // session is gone and comes back it is presented that again, and acknowledges it again.
+                    if !counted && Arc::strong_count(&acks) > 1 {
+                        acks.0.lock().owe(ack);
+                        tokio::time::sleep(ACK_RETRY).await;
                     }
                 }
                 if let Some((session, generation)) = closing {
@@ -133,6 +139,24 @@ impl Router {
                 }
             }
         });
+    }
+
+    /// The store knows a later connection of a session. It may be nobody's: a question of one that its client gave up
+    /// long ago, carried out late. The directory knows who is there: if that is the one here, the session is opened for
+    /// it again, and what it acknowledges counts again. Says whether that may be so.
+    async fn open_again(&self, tenant: &Tenant, ack: &Ack) -> bool {
+        let Some(agent) = agent_of_session(&ack.session) else { return false };
+        let Ok(entries) = self.directory.lookup(&tenant.name, agent).await else { return true };
+        let of_session = entries.iter().filter(|entry| entry.session == ack.session);
+        let Some(latest) = of_session.max_by_key(|entry| entry.generation) else { return true };
+        if latest.instance != self.instance || latest.generation != ack.generation {
+            return false;
+        }
+        let Some(local) = tenant.agents.get(agent) else { return false };
+        for member in local.members.iter().filter(|member| *member.session == *ack.session) {
+            member.outbound.push_news(InboxNews::Forgotten);
+        }
+        true
     }
 
     /// A stream may have more than is known here.

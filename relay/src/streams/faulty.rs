@@ -198,8 +198,8 @@ impl StreamStore for FaultyStreams {
         self.ask(move |store| store.read(stream, after, bytes_max))
     }
 
-    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
-        self.ask(move |store| store.acknowledge(inbox, acks))
+    fn acknowledge(&self, inbox: StreamKey, ack: Ack) -> Answer<Option<Vec<Delivered>>> {
+        self.ask(move |store| store.acknowledge(inbox, ack))
     }
 
     fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {

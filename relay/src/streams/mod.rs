@@ -72,7 +72,8 @@ pub trait StreamStore: JobStore {
 
     /// A reader of an agent's stream has presented all up to `ack.seq`. Answers who is to hear of it: the senders of
     /// those that nobody had presented before. Who hears of failure only may be left out, but where it had expired.
-    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>>;
+    /// Nothing if the session was opened for another connection since.
+    fn acknowledge(&self, inbox: StreamKey, ack: Ack) -> Answer<Option<Vec<Delivered>>>;
 
     /// Lets go of what nobody presented in its time, in inboxes of a tenant to which nobody returns, some at a time; to be
     /// asked every [`UNREAD_EVERY`]. Answers who is to hear of it.

@@ -301,19 +301,18 @@ impl StreamStore for RedisStreams {
         .boxed()
     }
 
-    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
-        let mut arguments = vec![millis(self.settings.age)];
-        for Ack { session, generation, epoch, seq, expired } in acks {
-            let mut between_commas = ",".to_owned();
-            for seq in expired {
-                // Writing into a string meets no error.
-                let _ = write!(between_commas, "{seq},");
-            }
-            let expired = between_commas.into();
-            arguments.extend([text(session), text(generation), text(epoch), text(seq), expired]);
+    fn acknowledge(&self, inbox: StreamKey, ack: Ack) -> Answer<Option<Vec<Delivered>>> {
+        let Ack { session, generation, epoch, seq, expired } = ack;
+        let mut between_commas = ",".to_owned();
+        for seq in expired {
+            // Writing into a string meets no error.
+            let _ = write!(between_commas, "{seq},");
         }
+        let age = millis(self.settings.age);
+        let arguments =
+            vec![age, text(session), text(generation), text(epoch), text(seq), between_commas.into()];
         let told = self.ask::<Vec<String>>(&ACKNOWLEDGE, &inbox, [], arguments);
-        async move { Ok(answer::delivered(&told.await?)) }.boxed()
+        async move { Ok(answer::acknowledged(&told.await?)) }.boxed()
     }
 
     fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {

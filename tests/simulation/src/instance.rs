@@ -36,9 +36,8 @@ const EVENTS_MAX: usize = 1_024;
 /// How long the outcome of a send elsewhere is waited for, and a route is used.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(2);
 const ROUTE_TTL: Duration = Duration::from_secs(10);
-/// What a relay gives its sessions to leave, and its services.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(7);
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// What a relay may take to leave.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(8);
 /// How long the entries of an instance that is gone are believed: its lease.
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -60,7 +59,7 @@ impl Instance {
     pub(crate) async fn start(grounds: &Grounds, number: u64) -> anyhow::Result<Instance> {
         let id = InstanceId::parse(&format!("instance-{number}")).context("name")?;
         let lifecycle = Lifecycle::default();
-        let (tracker, stop) = (&lifecycle.services, &lifecycle.stop);
+        let (tracker, errands, stop) = (&lifecycle.services, &lifecycle.errands, &lifecycle.stop);
         let (metrics, weather) = (Metrics::new()?, &grounds.weather);
         let seed = u64::from(grounds.plan.seed) << 16 | number << 1;
         let (joined, events) = grounds.hub.join(EVENTS_MAX);
@@ -88,7 +87,7 @@ impl Instance {
             Arc::clone(&shared),
             Arc::<FaultyStreams>::clone(&streams) as SharedStreams,
             Arc::clone(&metrics),
-            tracker.clone(),
+            errands.clone(),
             settings,
         );
         tracker.spawn(Arc::clone(&router).run(events, stop.clone()));
@@ -96,7 +95,7 @@ impl Instance {
         tracker.spawn(Arc::clone(&router).speak(stop.clone()));
         tracker.spawn(Arc::clone(&router).tell_of_unread(stop.clone()));
         let grace = Duration::from_millis(grounds.config.session.presence_grace_ms);
-        let presence = Presence::new(shared, Arc::clone(&metrics), tracker.clone(), grace);
+        let presence = Presence::new(shared, Arc::clone(&metrics), errands.clone(), grace);
         let quotas = Arc::new(MemoryQuota::default());
         let limits = Limits::new(&grounds.config.limits, &grounds.config.scopes, quotas, &metrics);
         let standing = watch::Sender::new(Standing::NORMAL);
@@ -107,7 +106,7 @@ impl Instance {
             authenticator: Arc::new(Credulous),
             overload: Overload::new(None, &metrics),
             metrics,
-            tracker: tracker.clone(),
+            tracker: errands.clone(),
             standing: standing.subscribe(),
             drain: lifecycle.drain.clone(),
             settings: SessionSettings::new(&grounds.config),
@@ -143,14 +142,10 @@ impl Instance {
 
     /// Lets it take its leave, as on SIGTERM.
     pub(crate) async fn leave(&self, grounds: &Grounds) {
-        let Lifecycle { drain, stop, sessions, services } = &self.lifecycle;
-        drain.cancel();
+        self.lifecycle.drain.cancel();
         self.context.router.close_all(|| self.context.leave_signal());
-        sessions.close();
-        let _ = tokio::time::timeout(LEAVE_PATIENCE, sessions.wait()).await;
-        stop.cancel();
-        services.close();
-        let _ = tokio::time::timeout(STOP_PATIENCE, services.wait()).await;
+        // With what has not ended by then it is as with a crash.
+        let _ = self.lifecycle.end(LEAVE_PATIENCE).await;
         self.crash(grounds);
     }
 

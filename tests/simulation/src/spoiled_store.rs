@@ -100,8 +100,8 @@ impl StreamStore for SpoiledStore {
         self.inner.read(stream, after, bytes_max)
     }
 
-    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
-        self.inner.acknowledge(inbox, acks)
+    fn acknowledge(&self, inbox: StreamKey, ack: Ack) -> Answer<Option<Vec<Delivered>>> {
+        self.inner.acknowledge(inbox, ack)
     }
 
     fn expire_unread(&self, tenant: Arc<str>) -> Answer<Vec<Delivered>> {

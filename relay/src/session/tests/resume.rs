@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reliable::{acknowledge, send};
 use super::rig::Rig;
+use crate::bus::InstanceId;
+use crate::session::ticket::Ticket;
+use crate::streams::{Opening, StreamKey};
 
 #[tokio::test(start_paused = true)]
 async fn what_came_meanwhile_is_presented_after_the_resume() {
@@ -213,4 +216,38 @@ async fn a_sender_that_comes_back_hears_what_became_of_what_it_sent() {
             break;
         }
     }
+}
+
+/// A `hello` that its client gave up is carried out when another connection has gone on with the session long since.
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_is_carried_out_late_takes_the_session_from_nobody() {
+    let rig = Rig::new(&[]).await;
+    let mut alice = rig.join("acme/alice").await;
+    let ticket = |welcome: &Value| welcome["ticket"].as_str().unwrap().to_owned();
+    let come_late = async |shown: &str| {
+        let shown = Ticket::shown(shown, "bob").unwrap();
+        let late = Opening {
+            inbox: StreamKey::agent(&"acme".into(), "bob"),
+            session: "bob~late".into(),
+            generation: 1,
+            ticket: Ticket::random().hash(),
+            resume: Some((shown.session, shown.hash)),
+            instance: InstanceId::parse("elsewhere").unwrap(),
+        };
+        rig.context.router.streams().open(late).await.unwrap().resumed
+    };
+    let mut bob = rig.dial().await;
+    let first = ticket(&bob.hello("acme/bob").await);
+    drop(bob);
+    let (bob, welcome) = rig.resume("acme/bob", &first, "").await;
+    let second = ticket(&welcome);
+    assert!(come_late(&first).await);
+    drop(bob);
+    let (mut bob, welcome) = rig.resume("acme/bob", &second, "").await;
+    assert_eq!(welcome["resumed"], true);
+    assert!(come_late(&second).await);
+    let id = send(&mut alice, "agent/bob", "m1", "").await;
+    let message = bob.next_frame("message").await;
+    acknowledge(&mut bob, &message).await;
+    while alice.next_frame("receipt").await["delivered"] != json!([[id, id]]) {}
 }

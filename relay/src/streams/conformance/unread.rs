@@ -37,7 +37,7 @@ pub(in crate::streams) async fn expires(a: &dyn StreamStore, b: &dyn StreamStore
     b.close(gone.clone(), "gone~1".into(), 1).await.unwrap();
     let (epoch, generation) = (Arc::clone(&opened[1].marks.epoch), opened[1].generation);
     let ack = Ack { session: "there~1".into(), generation, epoch, seq: 1, expired: Vec::new() };
-    assert_eq!(b.acknowledge(there, vec![ack]).await.unwrap().len(), 1, "delivered");
+    assert_eq!(b.acknowledge(there, ack).await.unwrap().unwrap().len(), 1, "delivered");
     assert_eq!(a.expire_unread(Arc::clone(&tenant)).await, Ok(Vec::new()), "too early");
 
     let (mut told, mut later) = (Vec::new(), Vec::new());

@@ -70,11 +70,19 @@ struct Known {
     seq: Option<u64>,
     ticket: Digest,
     former: Option<Digest>,
+    /// Given to who showed the former before: which of the two answers was heard is not known.
+    other: Option<Digest>,
     generation: u64,
     instance: InstanceId,
     till: Instant,
     /// What became of what it sent, while it was away.
     outcomes: Vec<LateOutcome>,
+}
+
+impl Known {
+    fn is_shown(&self, shown: &Digest) -> bool {
+        [Some(self.ticket), self.former, self.other].contains(&Some(*shown))
+    }
 }
 
 #[derive(Debug)]
@@ -197,7 +205,7 @@ impl Log {
         let till = now + settings.grace;
         let goes_on = resume.filter(|(session, shown)| {
             let known = self.known(session);
-            known.is_some_and(|known| known.ticket == *shown || known.former == Some(*shown))
+            known.is_some_and(|known| known.is_shown(shown))
         });
         let resumed = goes_on.is_some();
         let (session, former) = goes_on.map_or((session, None), |(session, shown)| (session, Some(shown)));
@@ -209,6 +217,8 @@ impl Log {
         let outcomes = earlier.as_mut().map(|known| std::mem::take(&mut known.outcomes)).unwrap_or_default();
         let position = earlier.as_ref().and_then(|known| known.seq).or(begin);
         let earlier = earlier.filter(|_| resumed);
+        let again = earlier.as_ref().filter(|known| former.is_some() && known.former == former);
+        let other = again.map(|known| known.ticket);
         let generation = earlier.as_ref().map_or(generation, |known| known.generation + 1);
         let before = earlier.map(|known| known.instance);
         // One for most agents.
@@ -218,6 +228,7 @@ impl Log {
             seq: position,
             ticket,
             former,
+            other,
             generation,
             instance,
             till,
@@ -353,26 +364,26 @@ impl Log {
         messages
     }
 
-    pub(super) fn acknowledge(&mut self, acks: &[Ack]) -> Vec<Delivered> {
-        let (head, mut told) = (self.head(), Vec::new());
-        for ack in acks {
-            let upto = ack.seq.min(head);
-            let known = self.sessions.iter_mut().find(|known| known.session == ack.session);
-            let Some(known) = known else { continue };
-            let is_further = known.seq.is_some_and(|seq| upto > seq);
-            if ack.epoch != self.epoch || ack.generation != known.generation || !is_further {
-                continue;
-            }
-            known.seq = Some(upto);
-            for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
-                let expired = ack.expired.contains(&entry.message.seq);
-                let to = entry.return_to.as_ref().filter(|to| expired || !to.failure_only);
-                told.extend(to.cloned().map(|to| Delivered { to, expired }));
-            }
-            self.done = self.done.max(upto);
+    pub(super) fn acknowledge(&mut self, ack: &Ack) -> Option<Vec<Delivered>> {
+        let (upto, mut told) = (ack.seq.min(self.head()), Vec::new());
+        let Some(known) = self.sessions.iter_mut().find(|known| known.session == ack.session) else {
+            return Some(told);
+        };
+        if ack.generation != known.generation {
+            return None;
         }
+        if ack.epoch != self.epoch || known.seq.is_none_or(|seq| upto <= seq) {
+            return Some(told);
+        }
+        known.seq = Some(upto);
+        for entry in self.after(self.done).take_while(|entry| entry.message.seq <= upto) {
+            let expired = ack.expired.contains(&entry.message.seq);
+            let to = entry.return_to.as_ref().filter(|to| expired || !to.failure_only);
+            told.extend(to.cloned().map(|to| Delivered { to, expired }));
+        }
+        self.done = self.done.max(upto);
         self.trim_presented();
-        told
+        Some(told)
     }
 
     pub(super) fn before(&self, unix_ms: u64) -> u64 {

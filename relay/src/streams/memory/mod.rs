@@ -236,11 +236,11 @@ impl StreamStore for MemoryStreams {
         }))
     }
 
-    fn acknowledge(&self, inbox: StreamKey, acks: Vec<Ack>) -> Answer<Vec<Delivered>> {
+    fn acknowledge(&self, inbox: StreamKey, ack: Ack) -> Answer<Option<Vec<Delivered>>> {
         answer(self.ask(&inbox, false, |log, now, _| {
-            let Some(log) = log else { return Vec::new() };
+            let Some(log) = log else { return Some(Vec::new()) };
             log.touch(now.at);
-            log.acknowledge(&acks)
+            log.acknowledge(&ack)
         }))
     }
 

@@ -1,5 +1,5 @@
--- ARGV: the age of messages, then for each reader its session, generation, epoch, position, and those that had expired,
--- between commas.
+-- ARGV: the age of messages, the reader's session, generation, epoch, position, and those that had expired, between commas.
+local session, generation, epoch, seq, expired = unpack(ARGV, 2)
 local stream = load(nil)
 if not stream then return {} end
 local all, told = living(), {}
@@ -10,7 +10,7 @@ end
 
 -- The return addresses of those that are presented for the first time, or never will be. What was sent behind the last whose
 -- sender hears of its delivery is not read: of that only what had expired is told.
-local function tell(upto, expired)
+local function tell(upto)
     local after, asked = stream.done, math.min(upto, stream.asked)
     while after < asked do
         local some = redis.call('XRANGE', log, '(' .. text(after) .. '-0', text(asked) .. '-0', 'COUNT', 64)
@@ -31,14 +31,12 @@ local function tell(upto, expired)
     stream.done = upto
 end
 
-for at = 2, #ARGV, 5 do
-    local session, generation, epoch, seq, expired = unpack(ARGV, at, at + 4)
-    local reader, upto = all[session], math.min(tonumber(seq), stream.head)
-    if reader and epoch == stream.epoch and tonumber(generation) == reader.generation and upto > reader.seq then
-        if upto > stream.done then tell(upto, expired) end
-        reader.seq = upto
-        enter(session, reader)
-    end
+local reader, upto = all[session], math.min(tonumber(seq), stream.head)
+if reader and tonumber(generation) ~= reader.generation then return { 'another connection' } end
+if reader and epoch == stream.epoch and upto > reader.seq then
+    if upto > stream.done then tell(upto) end
+    reader.seq = upto
+    enter(session, reader)
 end
 trim_presented(stream, all)
 save(stream)

@@ -96,6 +96,11 @@ pub(super) fn delivered(words: &[String]) -> Vec<Delivered> {
     words.iter().filter_map(delivered).collect()
 }
 
+/// Who is to hear that something was presented; nothing if it was said by a connection that is not the session's latest.
+pub(super) fn acknowledged(words: &[String]) -> Option<Vec<Delivered>> {
+    (words != ["another connection"]).then(|| delivered(words))
+}
+
 /// What became of `count` jobs.
 pub(super) fn given(values: Vec<Value>, count: usize) -> Option<Given> {
     let [instances, fates, told] = <[Value; 3]>::try_from(values).ok()?;

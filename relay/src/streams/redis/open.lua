@@ -4,14 +4,16 @@ local fresh, age, grace, session, ticket, resume, shown, instance = unpack(ARGV)
 local stream = load(fresh)
 trim_old(stream, tonumber(age))
 
-local kept, resumed, generation, before = KEYS[4], 0, tonumber(ARGV[10]), ''
-local held = redis.call('HMGET', KEYS[5], 'ticket', 'former', 'generation', 'instance')
-if resume ~= '' and held[3] and (held[1] == shown or held[2] == shown) then
+local kept, resumed, generation, before, other = KEYS[4], 0, tonumber(ARGV[10]), '', ''
+local held = redis.call('HMGET', KEYS[5], 'ticket', 'former', 'generation', 'instance', 'other')
+if resume ~= '' and held[3] and (held[1] == shown or held[2] == shown or held[5] == shown) then
     kept, session, resumed = KEYS[5], resume, 1
     generation, before = tonumber(held[3]) + 1, held[4]
+    -- Shown twice: which of the two answers was heard is not known.
+    if held[2] == shown then other = held[1] end
 end
 -- The ticket shown stays good until the one given is used.
-redis.call('HSET', kept, 'ticket', ticket, 'former', shown, 'generation', text(generation), 'instance', instance)
+redis.call('HSET', kept, 'ticket', ticket, 'former', shown, 'other', other, 'generation', text(generation), 'instance', instance)
 redis.call('PEXPIRE', kept, grace)
 
 local all, count = living()
