@@ -120,7 +120,8 @@ impl Router {
                 }
             },
         }
-        self.resolve(tenant, &agent, self.barriers(&before));
+        let barriers = self.barriers(&before);
+        self.resolve(tenant, &agent, before, barriers);
     }
 
     /// Asks again for a message that an instance sent back; later ones wait behind it.
@@ -142,11 +143,18 @@ impl Router {
         }
         // What is still under way to that instance will come back too, and belongs before anything later.
         let barrier = Barrier { seq: link.next_seq(), link: Arc::clone(link), sent_back: true };
-        self.resolve(tenant, &agent, Barriers::from_iter([barrier]));
+        self.resolve(tenant, &agent, SmallVec::new(), Barriers::from_iter([barrier]));
     }
 
-    /// Asks for a route whose entry was just taken. What is under way to where the agent is no more comes first.
-    fn resolve(self: &Arc<Self>, tenant: &Arc<Tenant>, agent: &Arc<str>, barriers: Barriers) {
+    /// Asks for a route whose entry was just taken. What is under way to where the agent was `before` comes first, if the agent
+    /// is there no more or also where it was not: what comes back goes there, whatever the directory said meanwhile.
+    fn resolve(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        agent: &Arc<str>,
+        before: SmallVec<[Entry; 1]>,
+        barriers: Barriers,
+    ) {
         let mut lookup = Arc::clone(self).look_up(Arc::clone(tenant), Arc::clone(agent)).boxed();
         // A directory in this process answers at once, and most tenants never need a task for it.
         if barriers.is_empty()
@@ -164,9 +172,11 @@ impl Router {
         let (router, tenant, agent) = (Arc::clone(self), Arc::clone(tenant), Arc::clone(agent));
         self.tracker.spawn(async move {
             let mut found = lookup.await;
+            let was_there = |entry: &Entry| before.iter().any(|before| before.instance == entry.instance);
             for Barrier { link, seq, sent_back } in barriers {
-                let stays =
-                    |found: &Whereabouts| found.entries.iter().any(|entry| entry.instance == link.peer);
+                let stays = |Whereabouts { entries, .. }: &Whereabouts| {
+                    entries.iter().any(|entry| entry.instance == link.peer) && entries.iter().all(was_there)
+                };
                 if sent_back || !found.as_ref().is_ok_and(stays) {
                     router.pass(&link, seq).await;
                     found = Arc::clone(&router).look_up(Arc::clone(&tenant), Arc::clone(&agent)).await;

@@ -33,7 +33,7 @@ const BOUNDS: Bounds = Bounds { messages: 1 << 20, bytes: 1 << 30 };
 /// Some instances.
 pub(super) struct Fleet {
     pub(super) buses: Vec<Arc<FaultyBus>>,
-    routers: Vec<Arc<Router>>,
+    pub(super) routers: Vec<Arc<Router>>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     stop: CancellationToken,

@@ -6,6 +6,7 @@ use super::fleet::{Fleet, OUTCOME_TIMEOUT, Session};
 use super::ledger::{Ledger, Mark};
 use crate::bus::faulty::Faults;
 use crate::bus::{Bus as _, BusHealth, Channel, InstanceId};
+use crate::directory::OwnEntry;
 
 #[tokio::test(start_paused = true)]
 async fn what_two_instances_send_back_comes_once() {
@@ -21,6 +22,35 @@ async fn what_two_instances_send_back_comes_once() {
     here.drain(&mut ledger);
     sender.drain(&mut ledger);
     assert_eq!(ledger.count(Mark::Queued), 1);
+    ledger.judge(&[]);
+    assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
+}
+
+/// The directory still names the instance that the agent has left, beside the one where it is.
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_goes_before_what_was_sent_to_a_further_place_meanwhile() {
+    let slow = Faults { delayed: 1.0, delay_max: Duration::from_millis(50), ..Faults::none() };
+    let mut fleet = Fleet::of(3, slow, 1).await;
+    let sender = fleet.join(0, "sender").await;
+    let there = fleet.join(1, "mover").await;
+    let mut ledger = Ledger::default();
+    fleet.send(&sender, 1, "agent/mover", &mut ledger);
+    let left = OwnEntry {
+        tenant: "acme".into(),
+        agent: "mover".into(),
+        session: "mover~left".into(),
+        generation: 1,
+        about: None,
+    };
+    fleet.routers[1].directory.register(left).await.unwrap();
+    there.break_off();
+    let here = fleet.join(2, "mover").await;
+    fleet.routers[0].tenants.get("acme").unwrap().forget_route("mover");
+    fleet.send(&sender, 2, "agent/mover", &mut ledger);
+    tokio::time::sleep(OUTCOME_TIMEOUT / 2).await;
+    here.drain(&mut ledger);
+    sender.drain(&mut ledger);
+    assert_eq!(ledger.count(Mark::Queued), 2);
     ledger.judge(&[]);
     assert!(ledger.faults.is_empty(), "{:?}", ledger.faults);
 }
