@@ -43,7 +43,7 @@ use crate::revocation::redis::RedisRevocations;
 use crate::router::{Router, RouterSettings};
 use crate::server::{AcceptSettings, Admission, AdmissionBounds, Origins, Pressure, ServerState};
 use crate::server::{accept, listen, metrics_routes, routes};
-use crate::session::{SessionContext, SessionSettings};
+use crate::session::{Returns, SessionContext, SessionSettings};
 use crate::streams::memory::MemoryStreams;
 use crate::streams::redis::RedisStreams;
 use crate::streams::{SharedStreams, StreamSettings};
@@ -117,9 +117,10 @@ impl App {
             tracker: lifecycle.errands.clone(),
             standing,
             drain: lifecycle.drain.clone(),
+            returns: Returns::default(),
             settings: SessionSettings::new(config),
         });
-        let server = &config.server;
+        let (server, drain) = (&config.server, Duration::from_millis(config.server.drain_ms));
         let api = open_api(config, &context, &identity, directory, idempotency, &lifecycle);
         let state = Arc::new(ServerState {
             context: Arc::clone(&context),
@@ -134,7 +135,6 @@ impl App {
             minter: identity.minter,
             metrics_elsewhere: server.metrics_listen.is_some(),
         });
-        let drain = Duration::from_millis(server.drain_ms);
         let address = open(config, &state, api, &lifecycle)?;
         phase.set(Life::Serving);
         let auth::Identity { revocations, api_keys, .. } = identity;

@@ -1,6 +1,7 @@
 //! What every session of an instance shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relay_protocol::CloseCode;
@@ -44,6 +45,8 @@ pub struct SessionContext {
     pub standing: watch::Receiver<Standing>,
     /// Cancelled when the instance leaves.
     pub drain: CancellationToken,
+    /// When those who are told to leave come back.
+    pub returns: Returns,
     /// What an operator chose.
     pub settings: SessionSettings,
 }
@@ -52,12 +55,32 @@ impl SessionContext {
     /// What each session is told when the instance leaves: its own moment to come back, so that they do not all come at
     /// once.
     pub fn leave_signal(&self) -> CloseSignal {
-        let spread = u64::try_from(self.settings.drain_spread.as_millis()).unwrap_or(u64::MAX);
         CloseSignal {
             code: CloseCode::Drain,
             message: "this instance leaves",
-            reconnect_after_ms: Some(entropy::random_range(0..=spread)),
+            reconnect_after_ms: Some(self.returns.next_ms(self.settings.drain_spread)),
         }
+    }
+}
+
+/// Moments evenly over a time, however many are taken: multiples of the golden ratio's fraction, from a random one on. Drawn
+/// each by chance a thousand would have seconds with a tenth more than others.
+#[derive(Debug)]
+pub struct Returns(AtomicU64);
+
+impl Default for Returns {
+    fn default() -> Returns {
+        Returns(AtomicU64::new(entropy::random()))
+    }
+}
+
+impl Returns {
+    /// The golden ratio's fraction, of 2^64.
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    fn next_ms(&self, spread: Duration) -> u64 {
+        let fraction = self.0.fetch_add(Returns::STEP, Ordering::Relaxed);
+        u64::try_from((spread.as_millis() * u128::from(fraction)) >> 64).unwrap_or(u64::MAX)
     }
 }
 
@@ -136,4 +159,23 @@ pub struct Upgraded<S, P> {
     pub unauthenticated: P,
     /// When the upgrade was done.
     pub since: Instant,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_second_has_as_many_who_come_back() {
+        const SECONDS: usize = 5;
+        for clients in [20, 100, 1_000, 20_000] {
+            let (returns, mut seconds) = (Returns::default(), [0_usize; SECONDS]);
+            for _ in 0..clients {
+                let second = returns.next_ms(Duration::from_secs(SECONDS as u64)) / 1_000;
+                seconds[usize::try_from(second).unwrap()] += 1;
+            }
+            let share = clients / SECONDS;
+            assert!(seconds.iter().all(|second| second.abs_diff(share) <= 3), "{clients}: {seconds:?}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ use crate::outbound::{CloseSignal, Outbound, Told};
 use crate::resilience::Shed;
 use crate::router::{Registration, Turn};
 
-pub use context::{SessionContext, SessionSettings, Upgraded};
+pub use context::{Returns, SessionContext, SessionSettings, Upgraded};
 pub use run::serve;
 pub use wire::Socket;
 

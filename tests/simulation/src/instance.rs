@@ -16,7 +16,7 @@ use relay::presence::Presence;
 use relay::quota::memory::MemoryQuota;
 use relay::resilience::{Overload, Standing};
 use relay::router::{Router, RouterSettings};
-use relay::session::{SessionContext, SessionSettings, Upgraded, serve};
+use relay::session::{Returns, SessionContext, SessionSettings, Upgraded, serve};
 use relay::streams::SharedStreams;
 use relay::streams::faulty::FaultyStreams;
 use relay::telemetry::metrics::Metrics;
@@ -109,6 +109,7 @@ impl Instance {
             tracker: errands.clone(),
             standing: standing.subscribe(),
             drain: lifecycle.drain.clone(),
+            returns: Returns::default(),
             settings: SessionSettings::new(&grounds.config),
         });
         let dead = CancellationToken::new();

@@ -28,7 +28,7 @@ use crate::presence::Presence;
 use crate::quota::memory::MemoryQuota;
 use crate::resilience::{Overload, Standing};
 use crate::router::{Concerned, Router, RouterSettings};
-use crate::session::{SessionContext, SessionSettings, Socket, Upgraded, serve};
+use crate::session::{Returns, SessionContext, SessionSettings, Socket, Upgraded, serve};
 use crate::streams::StreamSettings;
 use crate::streams::memory::MemoryStreams;
 use crate::telemetry::metrics::Metrics;
@@ -161,6 +161,7 @@ impl Rig {
             tracker,
             standing: standing.subscribe(),
             drain: lifecycle.drain.clone(),
+            returns: Returns::default(),
             settings: SessionSettings::new(&config),
         });
         Rig { context, table, lifecycle, standing }
