@@ -54,9 +54,10 @@ fn progress(begun: Instant, what: &str) {
 #[expect(clippy::print_stderr, reason = "the figures are what a larger run is for")]
 fn judge(records: &[Record], restarts: &[Instant]) -> anyhow::Result<()> {
     let (totals, returns) = (Totals::of(records)?, returns(records));
-    let (longest, largest_bin) = (longest_absence(&returns), largest_bin_percent(&returns, restarts));
+    let (longest, fullest) = (longest_absence(&returns), fullest(&returns, restarts));
+    let largest_bin = percent(&fullest);
     eprintln!(
-        "{} agents, {} restarts: {totals:?}; {} reconnects, the longest {} ms, largest one-second bin {largest_bin} %",
+        "{} agents, {} restarts: {totals:?}; {} reconnects, the longest {} ms, largest one-second bin {largest_bin} %, of {fullest:?}",
         records.len(),
         restarts.len(),
         returns.len(),
@@ -74,18 +75,23 @@ fn judge(records: &[Record], restarts: &[Instant]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of those who came back after one restart, the share that did in the fullest second.
-fn largest_bin_percent(returns: &[Return], restarts: &[Instant]) -> usize {
-    let mut bins: BTreeMap<usize, BTreeMap<u64, usize>> = BTreeMap::new();
+/// How many came back in each second after one restart.
+type Bins = BTreeMap<u64, usize>;
+
+/// The share of those who came back in the fullest second.
+fn percent(bins: &Bins) -> usize {
+    bins.values().max().copied().unwrap_or(0) * 100 / bins.values().sum::<usize>().max(1)
+}
+
+/// The restart after which one second had the largest share.
+fn fullest(returns: &[Return], restarts: &[Instant]) -> Bins {
+    let mut bins: BTreeMap<usize, Bins> = BTreeMap::new();
     for way in returns {
         let restart = restarts.partition_point(|begun| *begun <= way.left);
         let Some(begun) = restart.checked_sub(1).and_then(|at| restarts.get(at)) else { continue };
         *bins.entry(restart).or_default().entry((way.back - *begun).as_secs()).or_default() += 1;
     }
-    let share = |bins: &BTreeMap<u64, usize>| {
-        bins.values().max().copied().unwrap_or(0) * 100 / bins.values().sum::<usize>().max(1)
-    };
-    bins.values().map(share).max().unwrap_or(0)
+    bins.into_values().max_by_key(percent).unwrap_or_default()
 }
 
 fn number(variable: &str, otherwise: usize) -> anyhow::Result<usize> {
