@@ -153,7 +153,8 @@ impl Router {
             return false;
         }
         let Some(local) = tenant.agents.get(agent) else { return false };
-        for member in local.members.iter().filter(|member| *member.session == *ack.session) {
+        let is_it = |session: &str, generation| *session == *ack.session && generation == ack.generation;
+        for member in local.members.iter().filter(|member| is_it(&member.session, member.generation)) {
             member.outbound.push_news(InboxNews::Forgotten);
         }
         true
