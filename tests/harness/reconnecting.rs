@@ -129,7 +129,10 @@ impl Reconnecting {
 
     /// Sends a message each `pause` and reads, until it is to leave.
     pub async fn run(mut self, pause: Duration, stage: watch::Receiver<Stage>) -> anyhow::Result<Record> {
-        let mut ticks = tokio::time::interval(pause);
+        // Those who begin together do not send all at once, at each pause again.
+        let offset = self.chance.below(u32::try_from(pause.as_millis())?);
+        let first = Instant::now() + Duration::from_millis(offset.into());
+        let mut ticks = tokio::time::interval_at(first, pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leaving = stage.clone();
         loop {
