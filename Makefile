@@ -48,7 +48,7 @@ ms4: ## recovery times and losses: crash, fail-over, partition, region; ROUNDS=2
 rolling: ## ten rolling restarts of three relays under 2,000 agents that talk: nothing lost, twice or out of order, all back in 10 s
 	@tests/setup/rust.sh
 	@tests/setup/redis.sh
-	RELAY_TEST_AGENTS=2000 RELAY_TEST_RESTARTS=10 cargo test --quiet --package relay-tests --test e2e -- --nocapture rolling_restarts
+	RELAY_TEST_AGENTS=2000 RELAY_TEST_RESTARTS=10 cargo test --release --quiet --package relay-tests --test e2e -- --nocapture rolling_restarts
 
 SEEDS ?= 10000
 FROM ?= 1
