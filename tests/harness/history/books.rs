@@ -123,6 +123,13 @@ impl Remembered {
     }
 }
 
+impl Flow {
+    /// It is of what subscribers get without a position, which holds as long as their connection.
+    pub(super) fn is_of_subscription(&self) -> bool {
+        matches!(self.to, To::Topic(_)) && self.qos == Qos::AtMostOnce
+    }
+}
+
 impl Try {
     /// It was not stored.
     pub(super) fn is_refused(&self) -> bool {

@@ -133,6 +133,8 @@ impl Checker {
         known.connection = Some((number, at));
         known.left = None;
         known.reliable = reliable;
+        // Its subscriptions at `qos` 0 ended with its connection, and their order with them.
+        known.orders.retain(|flow, _| !flow.is_of_subscription());
         for subscription in known.topics.values_mut() {
             subscription.in_force = false;
         }
@@ -320,10 +322,13 @@ impl Checker {
             return;
         }
         let orders = &mut self.books.sessions[session].orders;
-        let mut stored = message.tries.iter().filter(|one| !one.is_refused());
-        let fits = stored.find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));
+        let stored = || message.tries.iter().filter(|one| !one.is_refused());
+        let fits = stored().find(|one| orders.get(&one.flow).is_none_or(|last| one.order > *last));
         if let Some(one) = fits {
-            orders.insert(one.flow.clone(), one.order);
+            // Sent by several sessions it has its place in the order of one of them, nobody knows which.
+            if stored().all(|other| other.flow == one.flow) {
+                orders.insert(one.flow.clone(), one.order);
+            }
             return;
         }
         let last = message.tries.last().and_then(|one| orders.get(&one.flow));

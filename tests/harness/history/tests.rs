@@ -4,6 +4,8 @@ use relay_protocol::client::{Lane, Qos};
 
 use super::*;
 
+mod order;
+
 const ALICE: &str = "alice~1";
 const BOB: &str = "bob~1";
 
@@ -159,35 +161,6 @@ fn what_is_sent_again_after_the_store_forgot_may_come_again() {
 }
 
 #[test]
-fn another_order_is_found() {
-    let history = begin();
-    for mid in 1..=2 {
-        send(&history, mid);
-        tell(&history, mid, Outcome::Accepted);
-    }
-    present(&history, 2, 1);
-    present(&history, 1, 2);
-    assert_found(&history, Rest::Settled, &[Breach::Reordered]);
-}
-
-#[test]
-fn what_is_sent_again_may_take_its_later_place_unless_it_is_counted() {
-    for counted in [false, true] {
-        let history = begin();
-        for (id, mid) in [(1, 1), (2, 2), (3, 1)] {
-            send_as(&history, id, mid, Qos::AtLeastOnce, counted.then_some(mid));
-        }
-        for (id, outcome) in [(1, refused("unavailable")), (2, Outcome::Accepted), (3, Outcome::Accepted)] {
-            tell(&history, id, outcome);
-        }
-        present(&history, 2, 1);
-        present(&history, 1, 2);
-        let breaches: &[Breach] = if counted { &[Breach::Reordered] } else { &[] };
-        assert_found(&history, Rest::Settled, breaches);
-    }
-}
-
-#[test]
 fn strangers_are_found() {
     let history = begin();
     send(&history, 1);
@@ -209,24 +182,6 @@ fn what_was_refused_does_not_come() {
     tell(&history, 1, refused("saturated"));
     present(&history, 1, 1);
     assert_found(&history, Rest::Settled, &[Breach::Refused]);
-}
-
-#[test]
-fn an_attempt_that_was_refused_has_no_place_in_the_order_of_its_session() {
-    let history = begin();
-    for (id, outcome) in [(1, Outcome::Unknown), (2, refused("no_recipient"))] {
-        send_as(&history, id, id, Qos::AtLeastOnce, Some(id));
-        tell(&history, id, outcome);
-    }
-    let later = What::Opened { party: party("alice~2"), connection: 4, resumed: false, reliable: true };
-    history.record(later);
-    let (attempt, to, qos) = (Attempt { connection: 4, id: 1 }, To::Agent("bob".into()), Qos::AtLeastOnce);
-    let (name, lane, counter) = (name(2), Lane::Normal, Some(2));
-    history.record(What::Sent { attempt, name, to, qos, lane, counter });
-    history.record(What::Told { attempt, outcome: Outcome::Accepted });
-    present(&history, 2, 1);
-    present(&history, 1, 2);
-    assert_found(&history, Rest::Settled, &[]);
 }
 
 #[test]
