@@ -55,7 +55,8 @@ impl Watched {
             let question = format!("SENTINEL CKQUORUM {SERVICE}\r\n");
             until_answers(sentinel, address, &question, "+OK 3 usable").await.context("a Sentinel")?;
         }
-        let watched = Watched { servers: [primary, replica], primary: 0, sentinels, ports, _folder: folder };
+        let mut watched =
+            Watched { servers: [primary, replica], primary: 0, sentinels, ports, _folder: folder };
         watched.replicates().await?;
         Ok(watched)
     }
@@ -111,12 +112,20 @@ impl Watched {
         self.servers[1 - self.primary].thaw()
     }
 
-    async fn replicates(&self) -> anyhow::Result<()> {
-        eventually("the replica has everything", PATIENCE, async || {
-            let said = self.servers[1 - self.primary].say("INFO replication").await?;
-            Ok((said.contains("role:slave") && said.contains("master_link_status:up")).then_some(()))
+    /// Waits until one is the other's replica. Which is which the Sentinels may have changed again meanwhile: they take a server
+    /// for down that does not answer for a second, which on a busy machine may happen to one that lives.
+    async fn replicates(&mut self) -> anyhow::Result<()> {
+        self.primary = eventually("the replica has everything", PATIENCE, async || {
+            let mut said = Vec::new();
+            for server in &self.servers {
+                said.push(server.say("INFO replication").await?);
+            }
+            let is_replica =
+                |said: &str| said.contains("role:slave") && said.contains("master_link_status:up");
+            Ok((0..2).find(|&one| said[one].contains("role:master") && is_replica(&said[1 - one])))
         })
-        .await
+        .await?;
+        Ok(())
     }
 
     /// What a relay is told.
