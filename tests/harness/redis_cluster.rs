@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use relay_loadtest::launch::ready::free_port;
-use tokio::process::Command;
 
 use crate::eventually::eventually;
-use crate::program;
 use crate::redis::Redis;
 
 const PRIMARIES: usize = 3;
@@ -15,6 +13,49 @@ const PRIMARIES: usize = 3;
 const NODE_TIMEOUT: &str = "2000";
 /// How long the nodes may take to agree.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Of a node's name, in characters.
+const NAME_LENGTH: usize = 40;
+
+/// The slots of a Cluster.
+const SLOTS: usize = 16_384;
+
+/// Makes one Cluster of nodes that know nobody, at these ports, their buses at those: the slots to so many of them, each other
+/// one a replica of one of these. `sign_in` goes before each command.
+pub(crate) async fn join(
+    nodes: &[Redis],
+    places: &[(u16, u16)],
+    primaries: usize,
+    sign_in: &str,
+) -> anyhow::Result<()> {
+    let say = async |number: usize, command: String| {
+        let said = nodes[number].say(&format!("{sign_in}{command}")).await?;
+        ensure!(!said.contains("-ERR"), "{command}: {said}");
+        Ok(said)
+    };
+    for number in 0..nodes.len() {
+        say(number, format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1)).await?;
+        if number < primaries {
+            let [first, end] = [number, number + 1].map(|at| at * SLOTS / primaries);
+            say(number, format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1)).await?;
+        }
+    }
+    for (port, bus) in &places[1..] {
+        say(0, format!("CLUSTER MEET 127.0.0.1 {port} {bus}")).await?;
+    }
+    for (number, replica) in nodes.iter().enumerate().skip(primaries) {
+        let said = say(number - primaries, "CLUSTER MYID".to_owned()).await?;
+        let name = said.lines().find(|line| line.len() == NAME_LENGTH).context("a node without a name")?;
+        let replicate = format!("{sign_in}CLUSTER REPLICATE {name}");
+        // It hears of its primary by the first.
+        eventually("the nodes know each other", PATIENCE, async || {
+            let said = replica.say(&replicate).await?;
+            ensure!(!said.contains("-ERR") || said.contains("Unknown node"), "{said}");
+            Ok((!said.contains("-ERR")).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
 
 /// Such a Cluster. Dropped, all of it is killed.
 #[derive(Debug)]
@@ -25,25 +66,22 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts one; when this returns, any one of its nodes may die.
     pub async fn start() -> anyhow::Result<RedisCluster> {
-        let mut nodes = Vec::new();
+        let (mut nodes, mut places) = (Vec::new(), Vec::new());
         for _ in 0..2 * PRIMARIES {
+            let bus = free_port().await?;
             let arguments = [
                 "--cluster-enabled",
                 "yes",
                 "--cluster-node-timeout",
                 NODE_TIMEOUT,
                 "--cluster-port",
-                &free_port().await?.to_string(),
+                &bus.to_string(),
             ];
-            nodes.push(Redis::start_with(&arguments.map(str::to_owned), "+PONG").await?);
+            let node = Redis::start_with(&arguments.map(str::to_owned), "+PONG").await?;
+            places.push((node.port(), bus));
+            nodes.push(node);
         }
-        let mut create = Command::new(program::tool("redis-cli")?);
-        create
-            .args(["--cluster", "create"])
-            .args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())));
-        create.args(["--cluster-replicas", "1", "--cluster-yes"]).kill_on_drop(true);
-        let created = tokio::time::timeout(PATIENCE, create.output()).await.context("redis-cli")??;
-        ensure!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        join(&nodes, &places, PRIMARIES, "").await?;
         let cluster = RedisCluster { nodes };
         for number in 0..cluster.nodes.len() {
             cluster.is_whole(number).await?;

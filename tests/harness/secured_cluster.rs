@@ -4,13 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use relay_loadtest::launch::ready::free_port;
-use tokio::process::Command;
 
 use crate::eventually::eventually;
-use crate::program;
 use crate::redis::Redis;
+use crate::redis_cluster::join;
 use crate::secured::{Certificates, PASSWORD, RIGHTS};
 
 const PRIMARIES: usize = 3;
@@ -33,7 +31,7 @@ impl SecuredCluster {
     /// Starts one, with an authority of its own.
     pub async fn start() -> anyhow::Result<SecuredCluster> {
         let certificates = Certificates::issue()?;
-        let (mut nodes, mut ports) = (Vec::new(), Vec::new());
+        let (mut nodes, mut places) = (Vec::new(), Vec::new());
         for _ in 0..PRIMARIES {
             let (port, bus) = (free_port().await?, free_port().await?);
             let mut arguments = certificates.arguments(port, &format!("{RIGHTS} {CLUSTER_RIGHTS}"))?;
@@ -42,24 +40,16 @@ impl SecuredCluster {
             );
             arguments.extend(further.split(' ').map(str::to_owned));
             nodes.push(Redis::start_with(&arguments, "-NOAUTH").await?);
-            ports.push(port);
+            places.push((port, bus));
         }
+        let ports = places.iter().map(|(port, _)| *port).collect();
         let cluster = SecuredCluster { nodes, ports, certificates };
-        cluster.join().await?;
+        cluster.join(&places).await?;
         Ok(cluster)
     }
 
-    async fn join(&self) -> anyhow::Result<()> {
-        let mut create = Command::new(program::tool("redis-cli")?);
-        create
-            .args(["--tls", "--cacert"])
-            .arg(self.authority())
-            .args(["--user", OPERATOR, "--pass", PASSWORD]);
-        create.args(["--cluster", "create"]).args(self.ports.iter().map(|port| format!("127.0.0.1:{port}")));
-        create.args(["--cluster-replicas", "0", "--cluster-yes"]).kill_on_drop(true);
-        let created = tokio::time::timeout(PATIENCE, create.output()).await.context("redis-cli")??;
-        let said = [created.stdout, created.stderr].concat();
-        ensure!(created.status.success(), "{}", String::from_utf8_lossy(&said));
+    async fn join(&self, places: &[(u16, u16)]) -> anyhow::Result<()> {
+        join(&self.nodes, places, PRIMARIES, &format!("AUTH {OPERATOR} {PASSWORD}\r\n")).await?;
         for node in &self.nodes {
             eventually("the nodes agree", PATIENCE, async || {
                 let said = node.say(&format!("AUTH {OPERATOR} {PASSWORD}\r\nCLUSTER INFO")).await?;
