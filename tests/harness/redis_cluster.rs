@@ -15,7 +15,6 @@ const NODE_TIMEOUT: &str = "2000";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of a node's name, in characters.
 const NAME_LENGTH: usize = 40;
-
 /// The slots of a Cluster.
 const SLOTS: usize = 16_384;
 
@@ -29,7 +28,7 @@ pub(crate) async fn join(
 ) -> anyhow::Result<()> {
     let say = async |number: usize, command: String| {
         let said = nodes[number].say(&format!("{sign_in}{command}")).await?;
-        ensure!(!said.contains("-ERR"), "{command}: {said}");
+        ensure!(!is_refused(&said), "{command}: {said}");
         Ok(said)
     };
     for number in 0..nodes.len() {
@@ -49,12 +48,17 @@ pub(crate) async fn join(
         // It hears of its primary by the first.
         eventually("the nodes know each other", PATIENCE, async || {
             let said = replica.say(&replicate).await?;
-            ensure!(!said.contains("-ERR") || said.contains("Unknown node"), "{said}");
-            Ok((!said.contains("-ERR")).then_some(()))
+            ensure!(!is_refused(&said) || said.contains("Unknown node"), "{said}");
+            Ok((!is_refused(&said)).then_some(()))
         })
         .await?;
     }
     Ok(())
+}
+
+/// Whether one of the answers is an error, of whatever kind.
+fn is_refused(said: &str) -> bool {
+    said.lines().any(|line| line.starts_with('-'))
 }
 
 /// Such a Cluster. Dropped, all of it is killed.
