@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use fred::interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _};
+use fred::interfaces::{ClientLike as _, PubsubInterface as _};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
@@ -85,9 +85,8 @@ pub async fn carry(trial: &Trial<'_>, batch: u32, rate: u32) -> anyhow::Result<F
     let folder = tempfile::tempdir()?;
     let server = RedisServer::start(folder.path(), &[]).await?;
     let process = server.child.process();
-    let (publisher, subscriber) = (bus::connect(&server).await?, bus::connect(&server).await?);
-    let mut received = subscriber.message_rx();
-    subscriber.subscribe(bus::CHANNEL).await?;
+    let (publisher, subscriber) = (bus::connect(&server.url()).await?, bus::connect(&server.url()).await?);
+    let mut received = bus::subscribe(&subscriber).await?;
     let body = Bytes::from(vec![b'x'; bus::batch_bytes(plan, batch)]);
     let window = Window::soon(plan.warm_up(), plan.duration());
     let (wake, batches) = (Arc::new(Notify::new()), (rate / batch).max(1));
