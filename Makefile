@@ -72,8 +72,8 @@ fmt-check:
 lint: ## clippy, its warnings errors
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 
-unit: ## the Rust tests, those of whole relays included
-	cargo test --workspace --quiet
+unit: ## the Rust tests, those of whole relays included; all run, whatever fails
+	cargo test --workspace --quiet --no-fail-fast
 
 docs: ## the documentation, its warnings errors
 	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --features agent-relay/test-util --quiet
