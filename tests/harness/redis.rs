@@ -14,6 +14,8 @@ use tokio::process::Command;
 
 use crate::program;
 
+/// What it holds, in its folder: where it is asked to write that, and wherever a replica has synchronised with its primary.
+const SNAPSHOT: &str = "dump.rdb";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -46,6 +48,27 @@ impl Redis {
 
     /// Starts it, empty, where it was before.
     pub async fn begin(&mut self) -> anyhow::Result<()> {
+        let snapshot = self.folder.path().join(SNAPSHOT);
+        if snapshot.exists() {
+            std::fs::remove_file(snapshot)?;
+        }
+        self.start_here().await
+    }
+
+    /// Starts it where it was before, with what it held at an earlier time.
+    pub async fn begin_with(&mut self, snapshot: &[u8]) -> anyhow::Result<()> {
+        std::fs::write(self.folder.path().join(SNAPSHOT), snapshot)?;
+        self.start_here().await
+    }
+
+    /// What it holds now.
+    pub async fn snapshot(&self) -> anyhow::Result<Vec<u8>> {
+        let said = self.say("SAVE").await?;
+        anyhow::ensure!(said.starts_with("+OK"), "SAVE: {said}");
+        Ok(std::fs::read(self.folder.path().join(SNAPSHOT))?)
+    }
+
+    async fn start_here(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(program::tool("redis-server")?);
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
         command.arg(self.port.to_string()).arg("--dir").arg(self.folder.path()).args(&self.arguments);

@@ -16,6 +16,9 @@ use crate::streams::{Answer, Marks, Range, is_unmade};
 
 /// Messages that are taken from the window at a time.
 const TAKE: usize = 64;
+/// Lives of a stream that are remembered besides the one that is read. One is over with each fail-over or restart of Redis,
+/// and each is some thirty bytes.
+const LIVES_MAX: usize = 8;
 
 /// A stream that the session reads.
 pub(super) struct Reading {
@@ -25,6 +28,8 @@ pub(super) struct Reading {
     since: Instant,
     /// The last message that was written.
     cursor: u64,
+    /// The lives read before, each with the last message that was written of it, the latest last.
+    before: Vec<(Arc<str>, u64)>,
     /// Up to here messages may have been presented before.
     seen: u64,
     backlog: VecDeque<Arc<Entry>>,
@@ -59,8 +64,8 @@ impl Batch {
 impl Reading {
     /// Reads on after `cursor`; all up to `seen` may have been presented before.
     pub(super) fn new(seat: Seat, epoch: Arc<str>, cursor: u64, seen: u64) -> Reading {
-        let (since, backlog, expired) = (Instant::now(), VecDeque::new(), Vec::new());
-        Reading { seat, epoch, since, cursor, seen, backlog, asked: None, expired }
+        let (since, backlog, before, expired) = (Instant::now(), VecDeque::new(), Vec::new(), Vec::new());
+        Reading { seat, epoch, since, cursor, before, seen, backlog, asked: None, expired }
     }
 
     /// The address of the stream.
@@ -129,10 +134,16 @@ impl Reading {
         let translated = marks.translate(&self.epoch, self.cursor);
         // It had no other: else that one began and was lost unseen.
         let begins = is_unmade(&self.epoch) && translated.is_some();
-        self.cursor = translated.unwrap_or(marks.first - 1);
-        self.seen = if translated.is_some() { self.cursor } else { marks.head };
+        // A Redis that was set back goes on from a life before the last: what was written in that is not written again.
+        let earlier = || self.before.iter().rev().find_map(|(epoch, last)| marks.translate(epoch, *last));
+        let cursor = translated.or_else(earlier).unwrap_or(marks.first - 1);
+        self.seen = if translated.is_some() { cursor } else { marks.head };
         batch.is_forgotten |= translated.is_none() && self.seat.stream().as_agent().is_some();
-        self.epoch = Arc::clone(&marks.epoch);
+        let former = std::mem::replace(&mut self.epoch, Arc::clone(&marks.epoch));
+        if self.before.len() == LIVES_MAX {
+            self.before.remove(0);
+        }
+        self.before.push((former, std::mem::replace(&mut self.cursor, cursor)));
         self.backlog.clear();
         self.expired.clear();
         let reason = if begins { None } else { Some("epoch") };

@@ -219,7 +219,7 @@ impl StreamStore for RedisStreams {
     }
 
     fn renew(&self, inbox: StreamKey, sessions: Vec<Arc<str>>) -> Answer<Option<Marks>> {
-        let mut arguments = vec![millis(self.settings.age), millis(self.settings.grace)];
+        let mut arguments = vec![fresh_epoch(), millis(self.settings.age), millis(self.settings.grace)];
         arguments.extend(sessions.iter().map(text));
         let kept = sessions.iter().map(|session| format!("t:{session}"));
         let renewed = self.ask::<Vec<String>>(&RENEW, &inbox, kept, arguments);
@@ -289,7 +289,7 @@ impl StreamStore for RedisStreams {
     }
 
     fn read(&self, stream: StreamKey, after: u64, bytes_max: usize) -> Answer<Option<Range>> {
-        let arguments = vec![text(after), text(READ_MAX), text(bytes_max)];
+        let arguments = vec![fresh_epoch(), text(after), text(READ_MAX), text(bytes_max)];
         let read = self.ask::<Vec<Value>>(&READ, &stream, [], arguments);
         async move {
             let read = read.await?;
@@ -347,7 +347,7 @@ impl StreamStore for RedisStreams {
     }
 
     fn marks(&self, topic: StreamKey) -> Answer<Marks> {
-        let marks = self.ask::<Vec<String>>(&MARKS, &topic, [], Vec::new());
+        let marks = self.ask::<Vec<String>>(&MARKS, &topic, [], vec![fresh_epoch()]);
         async move { answer::found_marks(&marks.await?).ok_or(StreamError::Unanswered) }.boxed()
     }
 

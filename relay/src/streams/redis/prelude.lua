@@ -41,6 +41,15 @@ local function save(stream)
         'total', text(stream.total), 'base', text(stream.base), 'asked', text(stream.asked), 'noted', text(stream.noted))
 end
 
+-- The stream, if there is one. What tells an epoch to readers asks this: one that a Redis has from its past (from a snapshot,
+-- or a primary that it did not follow to the end) readers may have lived in already, and past these numbers.
+local function find(fresh)
+    if redis.call('EXISTS', meta) == 0 then return nil end
+    local stream = load(fresh)
+    if stream.epoch == fresh then save(stream) end
+    return stream
+end
+
 local function keep(age)
     for _, key in ipairs({ meta, log, readers }) do redis.call('PEXPIRE', key, age + KEYS_OUTLIVE) end
 end

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::auth::digest;
 use crate::bus::InstanceId;
 use crate::bus::conformance::eventually;
 use crate::redis::test_cluster::TestCluster;
 use crate::redis::test_server::TestServer;
 use crate::redis::{RedisSettings, ReplicaSettings};
 use crate::streams::conformance::{self, SETTINGS};
-use crate::streams::{JobStore as _, Look, Stored, StreamStore};
+use crate::streams::{JobStore as _, Look, Opening, Stored, StreamStore};
 
 async fn join(server: &TestServer) -> Arc<RedisStreams> {
     let redis = server.open().await;
@@ -108,6 +109,46 @@ async fn a_redis_of_another_history_goes_on_in_another_epoch() {
     assert_ne!(after.epoch, before.epoch);
     assert_eq!(after.translate(&before.epoch, 3), Some(2), "the third is another message now");
     assert_eq!(append(&promoted, "1").await.stored, [Stored::Repeat { seq: 1, delivered: false }]);
+}
+
+/// What it forgot is told by whatever asks it first, also where readers never lived in another epoch.
+#[tokio::test]
+async fn a_redis_that_was_set_back_goes_on_in_another_epoch() {
+    let mut server = TestServer::start().await;
+    let store = join(&server).await;
+    let topic = |name: &str| StreamKey::topic(&"acme".into(), name);
+    let (inbox, bob): (_, Arc<str>) = (StreamKey::agent(&"acme".into(), "bob"), "bob~1".into());
+    let opening = Opening {
+        inbox: inbox.clone(),
+        session: Arc::clone(&bob),
+        generation: 1,
+        ticket: digest(&[b"ticket"]),
+        resume: None,
+        instance: InstanceId::random(),
+    };
+    store.open(opening).await.unwrap();
+    let message = |mid| vec![conformance::message(mid, "x")];
+    let (streams, mut before) = ([inbox.clone(), topic("read"), topic("marked")], Vec::new());
+    for stream in &streams {
+        before.push(store.append(stream.clone(), message("1")).await.unwrap().marks.unwrap());
+    }
+    server.say("SAVE").await;
+    for stream in &streams {
+        assert_eq!(store.append(stream.clone(), message("2")).await.unwrap().stored, [Stored::At(2)]);
+    }
+    server.kill();
+    server.restart().await;
+    eventually("it is back", async || store.read(topic("none"), 0, 1_000).await == Ok(None)).await;
+    let after = [
+        store.renew(inbox.clone(), vec![bob]).await.unwrap().unwrap(),
+        store.read(topic("read"), 2, 1_000).await.unwrap().unwrap().marks,
+        store.marks(topic("marked")).await.unwrap(),
+    ];
+    for ((before, after), stream) in before.iter().zip(after).zip(streams) {
+        assert_ne!(after.epoch, before.epoch, "{stream:?}");
+        assert_eq!(after.translate(&before.epoch, 2), Some(1), "{stream:?}");
+        assert_eq!(store.read(stream, 0, 1_000).await.unwrap().unwrap().marks, after, "it stays");
+    }
 }
 
 /// Half a minute is too long to wait for: the time until which a job is held is set back.
