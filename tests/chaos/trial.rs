@@ -68,6 +68,7 @@ async fn story(
     }
     let recovered = cast.proves(BACK_WITHIN).await.context("after the last fault")?;
     cast.calm(BACK_WITHIN).await?;
+    world.note_fail_overs(&cast.history).await?;
     Ok((recovered, cast.settle().await?))
 }
 

@@ -12,6 +12,7 @@ use relay_loadtest::target::Target;
 use relay_loadtest::token::Minter;
 use relay_tests::eventually;
 use relay_tests::fleet::UNLIMITED;
+use relay_tests::history::{History, What};
 use relay_tests::http;
 use relay_tests::program;
 use relay_tests::proxy::Proxy;
@@ -76,6 +77,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) store: Store,
     pub(crate) minter: Minter,
+    /// Fail-overs that nobody asked for.
+    pub(crate) further_fail_overs: u32,
     // Last, so that it outlives what writes into it.
     pub(crate) folder: TempDir,
 }
@@ -89,7 +92,7 @@ impl World {
             Store::Single(Box::new(Redis::start().await?))
         };
         let minter = Minter::new(SECRET, PARTIES[0], PARTIES[1]);
-        let mut world = World { nodes: Vec::new(), store, minter, folder };
+        let mut world = World { nodes: Vec::new(), store, minter, further_fail_overs: 0, folder };
         for number in 0..RELAYS as usize {
             let node = world.node(number, form).await?;
             world.nodes.push(node);
@@ -151,6 +154,18 @@ impl World {
             node.lives += 1;
             let name = format!("relay-{number}.{}", node.lives);
             node.relay = Some(Relay::spawn_on(node.port, &name, &node.options, self.folder.path())?);
+        }
+        Ok(())
+    }
+
+    /// Sentinels fail over by themselves on a machine that is too busy, at worst to a server that has just been started.
+    pub(crate) async fn note_fail_overs(&mut self, history: &History) -> anyhow::Result<()> {
+        if let Store::Watched(watched) = &mut self.store
+            && watched.has_changed().await?
+        {
+            self.further_fail_overs += 1;
+            history.record(What::Fault("the Sentinels failed over once more".to_owned()));
+            history.record(What::Forgotten);
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use anyhow::Context;
 use relay_loadtest::launch::Child;
 use relay_loadtest::launch::ready::{free_port, until_answers};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::eventually::eventually;
@@ -15,6 +17,8 @@ use crate::redis::Redis;
 
 /// The name that the Sentinels know the primary by.
 const SERVICE: &str = "relay";
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How long a replica may take to have everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -24,6 +28,8 @@ pub struct Watched {
     servers: [Redis; 2],
     /// Which of them was the primary when it was last looked at.
     primary: usize,
+    /// Which configuration of the Sentinels that was: each fail-over makes another.
+    configuration: u64,
     sentinels: Vec<Child>,
     ports: Vec<u16>,
     _folder: TempDir,
@@ -55,8 +61,14 @@ impl Watched {
             let question = format!("SENTINEL CKQUORUM {SERVICE}\r\n");
             until_answers(sentinel, address, &question, "+OK 3 usable").await.context("a Sentinel")?;
         }
-        let mut watched =
-            Watched { servers: [primary, replica], primary: 0, sentinels, ports, _folder: folder };
+        let mut watched = Watched {
+            servers: [primary, replica],
+            primary: 0,
+            configuration: 0,
+            sentinels,
+            ports,
+            _folder: folder,
+        };
         watched.replicates().await?;
         Ok(watched)
     }
@@ -89,7 +101,27 @@ impl Watched {
             let address = SocketAddr::from(([127, 0, 0, 1], *port));
             until_answers(sentinel, address, &question, &expected).await.context("no fail-over")?;
         }
+        self.configuration = self.configured().await?;
         Ok(())
+    }
+
+    /// Whether the Sentinels have put another in the place of the primary since they were last waited for, or asked this.
+    pub async fn has_changed(&mut self) -> anyhow::Result<bool> {
+        let configured = self.configured().await?;
+        Ok(std::mem::replace(&mut self.configuration, configured) != configured)
+    }
+
+    async fn configured(&self) -> anyhow::Result<u64> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[0])).await?;
+        stream.write_all(format!("SENTINEL MASTER {SERVICE}\r\n").as_bytes()).await?;
+        let mut lines = BufReader::new(stream).lines();
+        let read = async {
+            while lines.next_line().await?.context("no config-epoch")? != "config-epoch" {}
+            // The value is behind its length.
+            lines.next_line().await?;
+            Ok(lines.next_line().await?.context("no value")?.parse()?)
+        };
+        tokio::time::timeout(ANSWER, read).await.context("a Sentinel that does not answer")?
     }
 
     /// Starts, empty, what was the primary, as a replica of the other, and waits until it has everything.

@@ -116,7 +116,7 @@ impl Fault {
         history.record(What::Fault(format!("over: {self}")));
         match self {
             Fault::Relay(fault, node) => fault.end(world, node),
-            Fault::Store(fault) => fault.end(world).await,
+            Fault::Store(fault) => fault.end(world, history).await,
             Fault::Link(_, way, node) => link::clear(world, way, node),
             Fault::Packets(_, way, node) => network::clear(world, way, node).await,
             Fault::Rolling => Ok(()),

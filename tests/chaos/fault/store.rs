@@ -47,6 +47,7 @@ impl StoreFault {
     }
 
     pub(super) async fn begin(self, world: &mut World, history: &History) -> anyhow::Result<()> {
+        world.note_fail_overs(history).await?;
         let redis = match (&mut world.store, self) {
             (Store::Watched(watched), _) => {
                 watched.hold_replica()?;
@@ -77,12 +78,13 @@ impl StoreFault {
         Ok(())
     }
 
-    pub(super) async fn end(self, world: &mut World) -> anyhow::Result<()> {
+    pub(super) async fn end(self, world: &mut World, history: &History) -> anyhow::Result<()> {
         let redis = match &mut world.store {
             Store::Watched(watched) => {
                 // Before that the one that is empty would be the primary still.
                 watched.taken_over().await?;
-                return watched.rejoin().await;
+                watched.rejoin().await?;
+                return world.note_fail_overs(history).await;
             }
             Store::Single(redis) => redis,
         };
