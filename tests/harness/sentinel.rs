@@ -17,6 +17,9 @@ use crate::redis::Redis;
 
 /// The name that the Sentinels know the primary by.
 const SERVICE: &str = "relay";
+/// After how long without an answer Sentinels take a server for down. They ask once a second, and a server that they have just
+/// put in place for the first time after one: if that were all, it would be down whenever it does not answer at once.
+const DOWN_AFTER_MS: u32 = 2_000;
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long a replica may take to have everything.
@@ -47,7 +50,7 @@ impl Watched {
             let (port, file) = (free_port().await?, folder.path().join(format!("{number}.conf")));
             let text = format!(
                 "bind 127.0.0.1\nport {port}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n",
+                 sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\nsentinel failover-timeout {SERVICE} 5000\n",
                 primary.port()
             );
             std::fs::write(&file, text)?;
@@ -145,7 +148,7 @@ impl Watched {
     }
 
     /// Waits until one is the other's replica. Which is which the Sentinels may have changed again meanwhile: they take a server
-    /// for down that does not answer for a second, which on a busy machine may happen to one that lives.
+    /// for down that does not answer for two seconds, which on a busy machine may happen to one that lives.
     async fn replicates(&mut self) -> anyhow::Result<()> {
         self.primary = eventually("the replica has everything", PATIENCE, async || {
             let mut said = Vec::new();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::behind::{Behind, Fate};
 use super::probes::{PATIENCE, Probes, accounted_for, flows};
 
-/// From the primary's death on: Sentinel takes a second to be sure, and some to agree.
+/// From the primary's death on: Sentinel takes two seconds to be sure, and some to agree.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// How often the primary dies, unless `RELAY_TEST_FAILOVERS` says otherwise.
 const FAILOVERS: u32 = 2;
