@@ -7,3 +7,4 @@ mod lease;
 mod outcomes;
 mod redis_lost;
 mod rolling;
+mod stolen;

@@ -14,6 +14,7 @@ use relay_tests::{Fleet, turn};
 use tokio::time::Instant;
 
 use super::crew::{Crew, Totals, longest_absence, returns};
+use super::stolen::Stolen;
 
 const RELAYS: usize = 3;
 /// What a client may be away: the spread of a drain is five seconds.
@@ -22,6 +23,11 @@ const BACK_WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_BIN_PERCENT_MAX: usize = 25;
 /// So many that a second's share is no matter of chance.
 const AGENTS_TO_SPREAD: usize = 1_000;
+/// How long they take to come back, with something to spare.
+const WATCHED: Duration = Duration::from_secs(7);
+/// Where more than this of a second was taken by other machines, who comes back in it says nothing of the spread: a quarter
+/// of a second is what lies between 20 % and 25 %.
+const STOLEN_PERCENT_MAX: u64 = 25;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restarts_lose_nothing() -> anyhow::Result<()> {
@@ -31,7 +37,7 @@ async fn rolling_restarts_lose_nothing() -> anyhow::Result<()> {
     ensure!((RELAYS..=2_000).contains(&agents), "RELAY_TEST_AGENTS is {RELAYS} to 2000");
     let mut fleet = Fleet::joined(RELAYS.try_into()?, &UNLIMITED).await?;
     let mut crew = Crew::gather(&fleet, agents).await?;
-    let mut restarts = Vec::new();
+    let (mut restarts, stolen) = (Vec::new(), Stolen::watch());
     let begun = Instant::now();
     for round in 1..=rounds {
         for relay in 0..RELAYS {
@@ -43,7 +49,7 @@ async fn rolling_restarts_lose_nothing() -> anyhow::Result<()> {
     }
     crew.flows().await?;
     progress(begun, "all are back");
-    judge(&crew.settle().await?, &restarts)
+    judge(&crew.settle().await?, &restarts, &stolen)
 }
 
 #[expect(clippy::print_stderr, reason = "a larger run takes minutes")]
@@ -52,12 +58,20 @@ fn progress(begun: Instant, what: &str) {
 }
 
 #[expect(clippy::print_stderr, reason = "the figures are what a larger run is for")]
-fn judge(records: &[Record], restarts: &[Instant]) -> anyhow::Result<()> {
+fn judge(records: &[Record], restarts: &[Instant], stolen: &Stolen) -> anyhow::Result<()> {
     let (totals, returns) = (Totals::of(records)?, returns(records));
-    let (longest, fullest) = (longest_absence(&returns), fullest(&returns, restarts));
-    let largest_bin = percent(&fullest);
+    let (longest, spreads) = (longest_absence(&returns), spreads(&returns, restarts));
+    let (mut largest_bin, mut judged) = (0, 0);
+    for (number, (bins, begun)) in spreads.iter().zip(restarts).enumerate() {
+        let (largest, taken) = (percent(bins), stolen.percent(*begun, *begun + WATCHED));
+        eprintln!("restart {}: largest {largest} % of {bins:?}; stolen up to {taken} %", number + 1);
+        if taken <= STOLEN_PERCENT_MAX {
+            (largest_bin, judged) = (largest_bin.max(largest), judged + 1);
+        }
+    }
     eprintln!(
-        "{} agents, {} restarts: {totals:?}; {} reconnects, the longest {} ms, largest one-second bin {largest_bin} %, of {fullest:?}",
+        "{} agents, {} restarts: {totals:?}; {} reconnects, the longest {} ms, largest one-second bin {largest_bin} % \
+         in the {judged} restarts from which no more than {STOLEN_PERCENT_MAX} % of a second was stolen",
         records.len(),
         restarts.len(),
         returns.len(),
@@ -68,10 +82,10 @@ fn judge(records: &[Record], restarts: &[Instant]) -> anyhow::Result<()> {
     ensure!(returns.iter().all(|way| way.resumed), "a ticket was not honoured");
     ensure!(longest < BACK_WITHIN, "one was away for {} ms", longest.as_millis());
     // Of a few, chance puts more into one second.
-    ensure!(
-        records.len() < AGENTS_TO_SPREAD || largest_bin <= LARGEST_BIN_PERCENT_MAX,
-        "{largest_bin} % came back within a second"
-    );
+    if records.len() >= AGENTS_TO_SPREAD {
+        ensure!(2 * judged > restarts.len(), "other machines took too much time: again on a quieter one");
+        ensure!(largest_bin <= LARGEST_BIN_PERCENT_MAX, "{largest_bin} % came back within a second");
+    }
     Ok(())
 }
 
@@ -83,15 +97,15 @@ fn percent(bins: &Bins) -> usize {
     bins.values().max().copied().unwrap_or(0) * 100 / bins.values().sum::<usize>().max(1)
 }
 
-/// The restart after which one second had the largest share.
-fn fullest(returns: &[Return], restarts: &[Instant]) -> Bins {
-    let mut bins: BTreeMap<usize, Bins> = BTreeMap::new();
+/// Those of each restart.
+fn spreads(returns: &[Return], restarts: &[Instant]) -> Vec<Bins> {
+    let mut spreads = vec![Bins::new(); restarts.len()];
     for way in returns {
         let restart = restarts.partition_point(|begun| *begun <= way.left);
-        let Some(begun) = restart.checked_sub(1).and_then(|at| restarts.get(at)) else { continue };
-        *bins.entry(restart).or_default().entry((way.back - *begun).as_secs()).or_default() += 1;
+        let Some(at) = restart.checked_sub(1) else { continue };
+        *spreads[at].entry((way.back - restarts[at]).as_secs()).or_default() += 1;
     }
-    bins.into_values().max_by_key(percent).unwrap_or_default()
+    spreads
 }
 
 fn number(variable: &str, otherwise: usize) -> anyhow::Result<usize> {
