@@ -146,6 +146,9 @@ mod tests {
             let mut chunk = [0; 4_096];
             loop {
                 let read = asked.read(&mut chunk).await?;
+                if read == 0 {
+                    return Ok(0);
+                }
                 if chunk[..read].windows(9).any(|word| word == b"SUBSCRIBE") {
                     self.reached.notify_one();
                     self.opened.notified().await;

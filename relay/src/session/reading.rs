@@ -16,8 +16,8 @@ use crate::streams::{Answer, Marks, Range, is_unmade};
 
 /// Messages that are taken from the window at a time.
 const TAKE: usize = 64;
-/// Lives of a stream that are remembered besides the one that is read. One is over with each fail-over or restart of Redis,
-/// and each is some thirty bytes.
+/// Lives of a stream that are remembered besides the one that is read. One is over with each fail-over or restart of Redis.
+/// With more the oldest is forgotten: what the store brings back of that comes again, as `redelivered`.
 const LIVES_MAX: usize = 8;
 
 /// A stream that the session reads.

@@ -1,4 +1,4 @@
-//! Time of the processors that other machines took, by `/proc/stat`: what happens in it says nothing of us.
+//! Time of the processors that other machines took, by `/proc/stat`, so that who reads a figure knows what else went into it.
 
 use std::sync::Arc;
 use std::time::Duration;
